@@ -1,0 +1,32 @@
+# Two commands matter: make run and make test. Everything behind them is in deploy/ (python3 -m deploy --help).
+# State lies in /var/lib/educenter (EDUCENTER_STATE=… moves it). ARGS="…" is passed on by test, bench and fuzz.
+.DEFAULT_GOAL := help
+.PHONY: help run test check lint types fmt bench fuzz migrate seed stop clean
+MAKEFLAGS += --no-print-directory
+DEPLOY := @PYTHONDONTWRITEBYTECODE=1 python3 -m deploy
+
+help:    ## this list
+	@sed -n 's/^\([a-z]*\): .*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 18
+run:     ## set everything up and serve on port 8000 (PORT=…); Ctrl-C stops the server only
+	$(DEPLOY) run
+test:    ## set up the tests' own services and run every test; ARGS="-k foo"
+	$(DEPLOY) test $(ARGS)
+check: lint types test ## all that must be green
+lint:    ## ruff, formats, shell syntax
+	$(DEPLOY) lint
+types:   ## mypy --strict, tsc
+	$(DEPLOY) types
+fmt:     ## format and mend
+	$(DEPLOY) fmt
+bench:   ## measure
+	$(DEPLOY) bench $(ARGS)
+fuzz:    ## fuzz
+	$(DEPLOY) fuzz $(ARGS)
+migrate: ## bring the database of make run to the newest schema
+	$(DEPLOY) server migrate
+seed:    ## the demo course, teacher@demo.test and 30 students
+	$(DEPLOY) server seed --demo
+stop:    ## stop the server and our PostgreSQL, Redis and LXD; data stays
+	$(DEPLOY) stop
+clean:   ## stop, and remove everything that was made (Debian's packages stay)
+	$(DEPLOY) clean

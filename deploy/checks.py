@@ -1,0 +1,82 @@
+"""Lint, types and tests: what .ci/run runs."""
+
+import os
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+from deploy import bundle, commands, environment, lock, packages
+from deploy.commands import Failed, run
+from deploy.environment import Environment
+from deploy.steps import Plan
+from deploy.up import up
+from deploy.world import CHECKOUT, World, say
+
+TYPED = ("server", "terminals", "deploy")
+SHELL = ("images/*/build", "images/*/customize", "images/*/init", ".ci/run")
+
+
+def tools(world: World) -> Environment:
+    """Makes what lint and types need: no service, no container."""
+    made = environment.environment(world)
+    with lock.locked(world.state / "lock", "setting up") as held:
+        commands.hold(held)
+        plan = Plan()
+        plan.add("packages", lambda: packages.install(("python3-venv", "ca-certificates"), world.state))
+        plan.add("python environment", lambda: environment.make(made), "packages")
+        plan.add("node modules", lambda: bundle.modules(made), "python environment")
+        plan.run()
+    return made
+
+
+def lint(world: World) -> None:
+    """Ruff's rules and format, and the shell scripts' syntax."""
+    made = tools(world)
+    shell = [("bash", "-n", file) for file in _scripts()]
+    _all(made, ("ruff", "check", "."), ("ruff", "format", "--check", "."), *shell)
+
+
+def types(world: World) -> None:
+    """Python's types, then TypeScript's."""
+    made = tools(world)
+    there = [name for name in TYPED if any((CHECKOUT / name).rglob("*.py"))]
+    _all(made, ("mypy", "--strict", *there), (*made.npm, "--prefix", bundle.STATIC, "run", "--silent", "check"))
+
+
+def fmt(world: World) -> None:
+    """Rewrites what can be put right without thinking."""
+    _all(tools(world), ("ruff", "check", "--fix", "."), ("ruff", "format", "."))
+
+
+def test(world: World, words: Sequence[str]) -> int:
+    """The whole test suite, or what the words select, in the tests' own world."""
+    with lock.locked(world.root / "lock", "running tests") as held:
+        variables = {**up(world), "PORT": "0", "CHROMIUM": "/usr/bin/chromium"}
+        return python(world, variables, "-m", "pytest", *words, held=held)
+
+
+def python(world: World, variables: dict[str, str], *words: str, held: int | None = None) -> int:
+    """Runs the environment's Python on the terminal; the exit status."""
+    made = environment.environment(world)
+    command = [str(made.python), *words]
+    keep = [held] if held is not None else []
+    ours = {**os.environ, **made.variables(), **variables}
+    return subprocess.run(command, cwd=CHECKOUT, env=ours, pass_fds=keep, check=False).returncode
+
+
+def _scripts() -> list[Path]:
+    return sorted(path for pattern in SHELL for path in CHECKOUT.glob(pattern))
+
+
+def _all(made: Environment, *checks: Sequence[str | Path]) -> None:
+    """Runs every check, then fails with all that failed."""
+    failures = []
+    for check in checks:
+        try:
+            run(*check, cwd=CHECKOUT, env=made.variables())
+        except Failed as failure:
+            say(failure.full)
+            failures.append(failure.why.splitlines()[0])
+    if failures:
+        raise Failed("\n".join(failures), "make fmt mends what is mechanical")
+    say(f"  {len(checks)} checks passed: {', '.join(dict.fromkeys(Path(check[0]).name for check in checks))}")

@@ -1,0 +1,3 @@
+DROP TABLE terminals;
+DROP TABLE containers;
+DROP TABLE sessions;

@@ -1,0 +1,131 @@
+"""App: composes settings, services and the core into one aiohttp application, in dependency order."""
+
+from collections.abc import AsyncIterator
+
+import structlog
+from aiohttp import web
+from aiohttp_session import session_middleware
+from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from server import api, auth, health, keys, middlewares, pages, ws
+from server.jobs import running
+from server.metrics import Metrics
+from server.passwords import Passwords
+from server.settings import Settings
+from server.tickets import Tickets
+from terminals.bus import Bus
+from terminals.holder import Holder
+from terminals.hub import Hub
+from terminals.janitor import Janitor
+from terminals.lxd import Address, Lxd
+from terminals.pool import Pool
+from terminals.sessions import Sessions
+from terminals.store import Store
+from terminals.store.database import Database
+
+log = structlog.get_logger(__name__)
+
+REDIS_TIMEOUT_S = 3
+BODY_LIMIT = 65_536
+"""Bytes of a JSON body."""
+
+
+def build(settings: Settings) -> web.Application:
+    """An application that connects to its services when it starts, and starts while they are away."""
+    redis = make_redis(settings)
+    app = web.Application(
+        client_max_size=BODY_LIMIT,
+        middlewares=[
+            middlewares.correlate,
+            middlewares.explain,
+            session_middleware(auth.storage(settings, redis)),
+            middlewares.guard,
+        ],
+    )
+    app[keys.SETTINGS] = settings
+    app[keys.REDIS] = redis
+    app[keys.METRICS] = Metrics()
+    app[keys.TICKETS] = Tickets(settings.secret_key)
+    app[pages.BUNDLE] = pages.Bundle(settings.static_dir)
+    app.cleanup_ctx.extend([_redis, _passwords, _store, _core, _jobs, _world])
+    app.on_shutdown.append(_drain)
+    app.add_routes([*api.routes(), *pages.routes(), *health.routes()])
+    app.router.add_get("/ws/terminals/{id}", ws.terminal_socket)
+    if settings.static_dir.is_dir():
+        app.router.add_static("/static", settings.static_dir)
+    return app
+
+
+def make_lxd(settings: Settings) -> Lxd:
+    """LXD as the settings name it."""
+    address = Address(settings.lxd_url, settings.lxd_cert, settings.lxd_key, settings.lxd_server_cert)
+    return Lxd(address, settings.lxd_project)
+
+
+def make_redis(settings: Settings) -> Redis:
+    """A client that answers or fails within seconds: who waits for Redis is a person."""
+    return Redis.from_url(
+        settings.redis_url,
+        socket_timeout=REDIS_TIMEOUT_S,
+        socket_connect_timeout=REDIS_TIMEOUT_S,
+        # One more try: a connection that went stale while Redis restarted isn't a failure.
+        retry=Retry(NoBackoff(), 1),
+        protocol=3,
+    )
+
+
+async def _redis(app: web.Application) -> AsyncIterator[None]:
+    yield
+    await app[keys.REDIS].aclose()
+
+
+async def _passwords(app: web.Application) -> AsyncIterator[None]:
+    app[keys.PASSWORDS] = Passwords()
+    yield
+    app[keys.PASSWORDS].close()
+
+
+async def _store(app: web.Application) -> AsyncIterator[None]:
+    async with Database.connected(app[keys.SETTINGS].database_url) as database:
+        app[keys.STORE] = Store.over(database)
+        yield
+
+
+async def _core(app: web.Application) -> AsyncIterator[None]:
+    settings, store = app[keys.SETTINGS], app[keys.STORE]
+    lxd = app[keys.LXD] = make_lxd(settings)
+    holder = Holder.load(settings.holder_path)
+    pool = Pool(lxd, holder, settings.lxd_pool, settings.deployment)
+    app[keys.HUB] = Hub(store, lxd, holder, pool, settings.instance)
+    app[keys.SESSIONS] = Sessions(store, pool, settings.instance)
+    app[keys.METRICS].watch(app[keys.HUB], lxd)
+    bus = app[keys.BUS] = Bus(app[keys.REDIS])
+    bus.on("ended", app[keys.HUB].end_session)
+    bus.on("revoked", app[keys.HUB].revoke)
+    yield
+    await app[keys.SESSIONS].close()
+    lxd.close()
+
+
+async def _jobs(app: web.Application) -> AsyncIterator[None]:
+    janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.SETTINGS].session_idle_hours)
+    async with running(app[keys.HUB].run(), app[keys.BUS].run(), janitor.run()):
+        yield
+
+
+async def _world(app: web.Application) -> AsyncIterator[None]:
+    """Says at once what is missing; the instance starts all the same, and everything comes back by itself."""
+
+    async def look() -> None:
+        for service, answer in (await health.dependencies(app)).items():
+            if answer != "ok":
+                log.error("dependency_away", service=service, reason=answer)
+
+    async with running(look()):
+        yield
+
+
+async def _drain(app: web.Application) -> None:
+    await app[keys.HUB].drain()

@@ -1,0 +1,178 @@
+"""Auth: who is signed in. E-mail and password, aiohttp-session on Redis; deny by default."""
+
+import time
+from datetime import UTC, datetime
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp_session import Session, get_session, new_session
+from aiohttp_session.redis_storage import RedisStorage
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from server import keys
+from server.settings import Settings
+from terminals.errors import Invalid, TerminalsError, Unavailable
+from terminals.store.users import User
+
+log = structlog.get_logger(__name__)
+
+LONGEST_S = 24 * 3600
+"""A sign-in ends after so long, however often it was renewed."""
+IDLE_S = 2 * 3600
+"""A sign-in that no page renews ends after so long; open pages renew it every 10 minutes."""
+ATTEMPTS = 10
+"""Failed sign-ins for one address, and five times as many from one client, within the window."""
+ATTEMPTS_WINDOW_S = 300
+
+
+class NotSignedIn(TerminalsError):
+    """No sign-in, or it ended."""
+
+    code = "not_signed_in"
+
+
+class BadCredentials(TerminalsError):
+    """Unknown address or wrong password: which of them isn't told."""
+
+    code = "bad_credentials"
+
+
+class TooManyAttempts(TerminalsError):
+    """Wait."""
+
+    code = "too_many_attempts"
+
+    def __init__(self, message: str, seconds: int) -> None:
+        super().__init__(message)
+        self.seconds = seconds
+
+
+def cookie_name(settings: Settings) -> str:
+    """The `__Host-` prefix binds the cookie to this host and to https."""
+    return "__Host-educenter" if settings.secure else "educenter"
+
+
+def storage(settings: Settings, redis: Redis) -> RedisStorage:
+    """Where aiohttp-session keeps sign-ins. Lax, because Strict breaks links that invite."""
+    return RedisStorage(
+        redis,
+        cookie_name=cookie_name(settings),
+        max_age=IDLE_S,
+        httponly=True,
+        secure=settings.secure,
+        samesite="Lax",
+        path="/",
+    )
+
+
+async def sign_in(request: web.Request, email: str, password: str) -> User:
+    """Checks the password and begins a sign-in under a new id; the old id is void from here on.
+
+    Raises:
+        BadCredentials, TooManyAttempts, Unavailable.
+    """
+    app = request.app
+    if not email or not password or len(email) > 254 or len(password) > 1024:
+        raise Invalid("Say your e-mail address and your password", code="bad_credentials")
+    await _count_attempt(request, email)
+    user = await app[keys.STORE].users.by_email(email)
+    matches = await app[keys.PASSWORDS].matches(user.password_hash if user else None, password)
+    if user is None or not matches or (user.demo and not app[keys.SETTINGS].demo):
+        log.info("sign_in_failed")
+        raise BadCredentials("E-mail address or password is wrong")
+    if app[keys.PASSWORDS].outdated(user.password_hash):
+        await app[keys.STORE].users.rehash(user.id, await app[keys.PASSWORDS].hash(password))
+    await forget(request)
+    session = await _session(request)
+    session["user"] = user.id
+    session["began"] = time.time()
+    await _forgive(request, email)
+    log.info("signed_in", user=user.id)
+    return user
+
+
+async def forget(request: web.Request) -> None:
+    """Deletes the request's sign-in from Redis: aiohttp-session would leave the old id valid."""
+    session = await _session(request)
+    if session.identity is not None:
+        try:
+            await request.app[keys.REDIS].delete(f"{cookie_name(request.app[keys.SETTINGS])}_{session.identity}")
+        except RedisError as error:
+            raise _redis_away() from error
+    # An unchanged new session isn't saved: nothing is left in Redis.
+    await new_session(request)
+
+
+async def signed_in(request: web.Request) -> User:
+    """The user of the request.
+
+    Raises:
+        NotSignedIn; Unavailable: the sign-in store or the database doesn't answer.
+    """
+    session = await _session(request)
+    user = await _user(request.app, session.get("user"), session.get("began"))
+    structlog.contextvars.bind_contextvars(user=user.id)
+    return user
+
+
+async def renew(request: web.Request) -> None:
+    """Gives the sign-in its full idle time again."""
+    # Writing sets the session's own clock too; `changed()` alone would let it expire 2 h after sign-in.
+    (await _session(request))["renewed"] = time.time()
+
+
+async def _user(app: web.Application, user: Any, began: Any) -> User:
+    if not isinstance(user, int) or not isinstance(began, float) or time.time() - began > LONGEST_S:
+        raise NotSignedIn("Sign in first")
+    found = await app[keys.STORE].users.by_id(user)
+    if found is None or revoked(found, began):
+        raise NotSignedIn("Your sign-in has ended: sign in again")
+    return found
+
+
+def revoked(user: User, began: float) -> bool:
+    """Whether a sign-in or ticket made at `began` (unix seconds) is void."""
+    if user.revoked_before.year < 2000:
+        return False
+    return datetime.fromtimestamp(began, UTC) <= user.revoked_before
+
+
+async def _session(request: web.Request) -> Session:
+    try:
+        return await get_session(request)
+    except (RedisError, OSError) as error:
+        raise _redis_away() from error
+
+
+async def _count_attempt(request: web.Request, email: str) -> None:
+    redis = request.app[keys.REDIS]
+    limits = {f"attempts:email:{email.strip().lower()}": ATTEMPTS, f"attempts:client:{request.remote}": ATTEMPTS * 5}
+    try:
+        for key, limit in limits.items():
+            async with redis.pipeline(transaction=True) as pipe:
+                pipe.execute_command("INCR", key)
+                pipe.execute_command("EXPIRE", key, ATTEMPTS_WINDOW_S, "NX")
+                pipe.execute_command("TTL", key)
+                count, _, seconds = await pipe.execute()
+            if count > limit:
+                raise TooManyAttempts(f"Too many attempts. Try again in {seconds} seconds", seconds)
+    except (RedisError, OSError) as error:
+        raise _redis_away() from error
+
+
+async def _forgive(request: web.Request, email: str) -> None:
+    """Somebody who knows the password isn't guessing it."""
+    try:
+        await request.app[keys.REDIS].delete(
+            f"attempts:email:{email.strip().lower()}", f"attempts:client:{request.remote}"
+        )
+    except (RedisError, OSError) as error:
+        raise _redis_away() from error
+
+
+def _redis_away() -> Unavailable:
+    return Unavailable(
+        "Sign-in is unavailable for a moment (Redis doesn't answer). Open terminals go on; try again shortly"
+    )

@@ -1,0 +1,25 @@
+"""Keys: what the application holds, typed. A leaf, so that nothing imports the application."""
+
+from aiohttp import web
+from redis.asyncio import Redis
+
+from server.metrics import Metrics
+from server.passwords import Passwords
+from server.settings import Settings
+from server.tickets import Tickets
+from terminals.bus import Bus
+from terminals.hub import Hub
+from terminals.lxd import Lxd
+from terminals.sessions import Sessions
+from terminals.store import Store
+
+SETTINGS = web.AppKey("settings", Settings)
+STORE = web.AppKey("store", Store)
+REDIS = web.AppKey("redis", Redis)
+LXD = web.AppKey("lxd", Lxd)
+BUS = web.AppKey("bus", Bus)
+HUB = web.AppKey("hub", Hub)
+SESSIONS = web.AppKey("sessions", Sessions)
+METRICS = web.AppKey("metrics", Metrics)
+PASSWORDS = web.AppKey("passwords", Passwords)
+TICKETS = web.AppKey("tickets", Tickets)

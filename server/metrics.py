@@ -1,0 +1,64 @@
+"""Metrics: Prometheus's text of what this instance does. Counts are kept where things happen; this file only names them."""
+
+from collections.abc import Iterator
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+
+from terminals.hub import Hub
+from terminals.lxd import Lxd
+
+
+class Metrics:
+    """One registry for each application."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self.requests = Counter(
+            "educenter_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
+        )
+        self.seconds = Histogram(
+            "educenter_http_request_seconds",
+            "Time to answer a request (sockets aside).",
+            ["route"],
+            buckets=(0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+            registry=self.registry,
+        )
+        self.viewers = Gauge("educenter_viewers", "Browser sockets open here.", registry=self.registry)
+        self.closes = Counter(
+            "educenter_viewer_closes", "Sockets closed, by close code.", ["code"], registry=self.registry
+        )
+        self.sent = Counter("educenter_output_bytes", "Output bytes sent to browsers.", registry=self.registry)
+        self.behind = Counter("educenter_viewers_behind", "Times that a viewer was reset.", registry=self.registry)
+
+    def watch(self, hub: Hub, lxd: Lxd) -> None:
+        """Adds what the core counts by itself."""
+        self.registry.register(_Core(hub, lxd))
+
+    def text(self) -> bytes:
+        """The exposition format."""
+        return generate_latest(self.registry)
+
+
+class _Core:
+    def __init__(self, hub: Hub, lxd: Lxd) -> None:
+        self._hub = hub
+        self._lxd = lxd
+
+    def collect(self) -> Iterator[Metric]:
+        terminals = self._hub.terminals
+        yield GaugeMetricFamily("educenter_terminals", "Terminals owned here.", value=len(terminals))
+        attached = sum(terminal.attached for terminal in terminals)
+        yield GaugeMetricFamily(
+            "educenter_terminals_attached", "Terminals with a path to their holder.", value=attached
+        )
+        yield GaugeMetricFamily("educenter_draining", "1 while this instance drains.", value=float(self._hub.draining))
+        calls = CounterMetricFamily("educenter_lxd_calls", "Calls to LXD.", labels=["operation", "result"])
+        seconds = CounterMetricFamily(
+            "educenter_lxd_seconds", "Time spent in LXD calls.", labels=["operation", "result"]
+        )
+        for labels, count in self._lxd.calls.count.items():
+            calls.add_metric(list(labels), count)
+            seconds.add_metric(list(labels), self._lxd.calls.seconds[labels])
+        yield calls
+        yield seconds

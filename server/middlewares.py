@@ -1,0 +1,114 @@
+"""Middlewares: the correlation id, the one place where errors become statuses, Origin, and the headers of every answer."""
+
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+
+import structlog
+from aiohttp import web
+from redis.exceptions import RedisError
+
+from server import keys
+from server.auth import BadCredentials, NotSignedIn, TooManyAttempts
+from terminals.errors import Conflict, Ended, Invalid, NotFound, TerminalsError, Unavailable
+
+log = structlog.get_logger(__name__)
+
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+STATUSES: dict[type[TerminalsError], int] = {
+    Invalid: 400,
+    BadCredentials: 401,
+    NotSignedIn: 401,
+    NotFound: 404,
+    Conflict: 409,
+    Ended: 410,
+    TooManyAttempts: 429,
+    Unavailable: 503,
+}
+HEADERS = {
+    # xterm.js puts its sizes and colours into style elements.
+    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
+
+
+def error_response(error: TerminalsError) -> web.Response:
+    """The JSON of an error, with its status."""
+    status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 502)
+    headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyAttempts) else {}
+    return web.json_response({"error": {"code": error.code, "message": error.message}}, status=status, headers=headers)
+
+
+@web.middleware
+async def correlate(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Binds the request's id to every log line on its way, down to the calls to LXD; logs one line for each request."""
+    given = request.headers.get("X-Request-Id", "")
+    request_id = given if given.isalnum() and len(given) <= 64 else uuid.uuid4().hex
+    structlog.contextvars.clear_contextvars()
+    structlog.contextvars.bind_contextvars(request=request_id)
+    began, status = time.monotonic(), 500
+    resource = request.match_info.route.resource
+    route = resource.canonical if resource is not None else "unknown"
+    try:
+        response = await handler(request)
+        status = response.status
+    except web.HTTPException as error:
+        status = error.status
+        raise
+    finally:
+        seconds = time.monotonic() - began
+        metrics = request.app[keys.METRICS]
+        metrics.requests.labels(request.method, route, str(status)).inc()
+        if status != 101:
+            metrics.seconds.labels(route).observe(seconds)
+        quiet = route in ("/healthz", "/readyz", "/metrics") or route.startswith("/static")
+        (log.debug if quiet else log.info)(
+            "request_answered", method=request.method, route=route, status=status, ms=round(seconds * 1000)
+        )
+    if not response.prepared:
+        response.headers["X-Request-Id"] = request_id
+        response.headers.update(HEADERS)
+    return response
+
+
+@web.middleware
+async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Turns the core's errors into answers; what nobody foresaw is a 500 with an id that the log has too."""
+    try:
+        return await handler(request)
+    except TerminalsError as error:
+        return error_response(error)
+    except (RedisError, ConnectionError) as error:
+        if isinstance(error, ConnectionResetError):
+            raise
+        log.warning("redis_away", reason=str(error))
+        return error_response(Unavailable("Redis doesn't answer. Open terminals go on; try again in a moment"))
+    except web.HTTPException as error:
+        if request.path.startswith("/api/") and error.status >= 400:
+            code = {404: "not_found", 405: "wrong_method", 413: "too_big"}.get(error.status, "http")
+            return web.json_response({"error": {"code": code, "message": error.reason}}, status=error.status)
+        raise
+    except Exception:
+        log.exception("request_failed")
+        request_id = structlog.contextvars.get_contextvars().get("request", "")
+        message = f"Something went wrong here. Tell your teacher this code: {request_id[:8]}"
+        return web.json_response({"error": {"code": "internal", "message": message}}, status=500)
+
+
+@web.middleware
+async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Writes come from our own pages, or from clients that aren't browsers; bodies are JSON."""
+    if request.method in ("POST", "PUT", "PATCH", "DELETE"):
+        origin = request.headers.get("Origin")
+        if origin is not None and origin not in request.app[keys.SETTINGS].origins:
+            log.warning("origin_refused", origin=origin[:200])
+            return web.json_response(
+                {"error": {"code": "bad_origin", "message": "This request came from another site"}}, status=403
+            )
+        if request.can_read_body and request.content_type != "application/json":
+            return web.json_response({"error": {"code": "not_json", "message": "Send application/json"}}, status=415)
+    return await handler(request)

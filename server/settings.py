@@ -1,0 +1,192 @@
+"""Settings: everything that differs between deployments, read once from the environment (.env.example lists it all)."""
+
+import ipaddress
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from environs import Env
+
+SECRET_BYTES = 32
+
+
+class BadSettings(Exception):
+    """Some variables are wrong or missing; `problems` has a line for each."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """One field for each variable, with its name in lower case."""
+
+    database_url: str
+    redis_url: str
+    lxd_url: str
+    lxd_cert: str | None
+    lxd_key: str | None
+    lxd_server_cert: str | None
+    lxd_project: str
+    lxd_pool: str
+    lxd_pool_driver: str
+    lxd_pool_size: str
+    deployment: str
+    holder_path: Path
+    static_dir: Path
+    public_url: str
+    allowed_origins: tuple[str, ...]
+    insecure_http: bool
+    trust_forwarded: bool
+    host: str
+    port: int
+    secret_key: str
+    session_idle_hours: float
+    demo: bool
+    log_level: str
+    log_format: str
+    instance: str
+
+    @property
+    def secure(self) -> bool:
+        """Whether browsers come over https: cookies are then Secure."""
+        return self.public_url.startswith("https://")
+
+    @property
+    def origins(self) -> frozenset[str]:
+        """The Origins that may write and open sockets: PUBLIC_URL's, the listed ones, and loopback's other names."""
+        url = urlsplit(self.public_url)
+        found = {f"{url.scheme}://{url.netloc}", *self.allowed_origins}
+        if is_loopback(url.hostname or ""):
+            port = f":{url.port}" if url.port else ""
+            found |= {f"{url.scheme}://{name}{port}" for name in ("127.0.0.1", "localhost", "[::1]")}
+        return frozenset(found)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host name stands for this machine only."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def read(env: Env | None = None) -> Settings:
+    """Settings from the environment; a `.env` file in the working directory fills what is missing.
+
+    Raises:
+        BadSettings: with every problem at once.
+    """
+    if env is None:
+        env = Env(eager=False)
+        env.read_env(str(Path.cwd() / ".env"), recurse=False)
+    problems: list[str] = []
+    settings = Settings(
+        # `postgresql+asyncpg://` is SQLAlchemy's; asyncpg and yoyo want it plain.
+        database_url=env.str("DATABASE_URL", "").replace("postgresql+asyncpg://", "postgresql://", 1),
+        redis_url=env.str("REDIS_URL", ""),
+        lxd_url=env.str("LXD_URL", ""),
+        lxd_cert=env.str("LXD_CERT", None),
+        lxd_key=env.str("LXD_KEY", None),
+        lxd_server_cert=env.str("LXD_SERVER_CERT", None),
+        lxd_project=env.str("LXD_PROJECT", "educenter"),
+        lxd_pool=env.str("LXD_POOL", "educenter"),
+        lxd_pool_driver=env.str("LXD_POOL_DRIVER", "btrfs"),
+        lxd_pool_size=env.str("LXD_POOL_SIZE", "30GiB"),
+        deployment=env.str("DEPLOYMENT", "educenter"),
+        holder_path=_path(env, "HOLDER_PATH", "terminals/holder/build/holder"),
+        static_dir=_path(env, "STATIC_DIR", "static/dist"),
+        public_url=env.str("PUBLIC_URL", "").rstrip("/"),
+        allowed_origins=tuple(origin.rstrip("/") for origin in _list(env, "ALLOWED_ORIGINS")),
+        insecure_http=_flag(env, "INSECURE_HTTP", problems),
+        trust_forwarded=_flag(env, "TRUST_FORWARDED", problems),
+        host=env.str("HOST", "127.0.0.1"),
+        port=int(_number(env, "PORT", 8000, problems)),
+        secret_key=env.str("SECRET_KEY", ""),
+        session_idle_hours=_number(env, "SESSION_IDLE_HOURS", 4.0, problems),
+        demo=_flag(env, "DEMO", problems),
+        log_level=env.str("LOG_LEVEL", "info").lower(),
+        log_format=env.str("LOG_FORMAT", "auto").lower(),
+        instance=env.str("INSTANCE", "") or socket.gethostname(),
+    )
+    problems += _problems(settings)
+    if problems:
+        raise BadSettings(problems)
+    return settings
+
+
+def _path(env: Env, name: str, default: str) -> Path:
+    return Path(env.str(name, "") or default)
+
+
+def _list(env: Env, name: str) -> list[str]:
+    return [item.strip() for item in env.str(name, "").split(",") if item.strip()]
+
+
+def _flag(env: Env, name: str, problems: list[str]) -> bool:
+    text = env.str(name, "").lower()
+    if text not in ("", "0", "1", "on", "off", "true", "false", "yes", "no"):
+        problems.append(f"{name}={text}: say on or off")
+    return text in ("1", "on", "true", "yes")
+
+
+def _number(env: Env, name: str, default: float, problems: list[str]) -> float:
+    text = env.str(name, "")
+    try:
+        number = float(text) if text else default
+    except ValueError:
+        number = -1
+    if not 0 <= number < 65536:
+        problems.append(f"{name}={text}: say a number from 0 to 65535")
+    return number
+
+
+def _problems(settings: Settings) -> list[str]:
+    return [problem for problem in (*_services(settings), *_edge(settings)) if problem]
+
+
+def _services(s: Settings) -> list[str]:
+    found = []
+    if not s.database_url.startswith(("postgresql://", "postgres://")):
+        found.append("DATABASE_URL: say where PostgreSQL is, like postgresql://user:password@host:5432/educenter")
+    if not s.redis_url.startswith(("redis://", "rediss://", "unix://")):
+        found.append("REDIS_URL: say where Redis is, like redis://host:6379/0 or unix:///path/redis.sock?db=0")
+    if not s.lxd_url.startswith(("/", "unix:///", "https://")):
+        found.append("LXD_URL: say where LXD is: a socket's path like /var/lib/lxd/unix.socket, or https://host:8443")
+    if s.lxd_url.startswith("https://"):
+        for name in ("lxd_cert", "lxd_key", "lxd_server_cert"):
+            path = getattr(s, name)
+            if not path or not Path(path).is_file():
+                found.append(
+                    f"{name.upper()}: with an https LXD_URL, name a PEM file that exists (is: {path or 'nothing'})"
+                )
+    if not s.holder_path.is_file():
+        found.append(f"HOLDER_PATH: there is no holder at {s.holder_path}; build it with `make -C terminals/holder`")
+    return found
+
+
+def _edge(s: Settings) -> list[str]:
+    found = []
+    url = urlsplit(s.public_url)
+    if url.scheme not in ("http", "https") or not url.hostname or url.path or url.query:
+        found.append("PUBLIC_URL: say the address that browsers use, like https://labs.example.org (no path)")
+    elif url.scheme == "http" and not is_loopback(url.hostname) and not s.insecure_http:
+        found.append(
+            "PUBLIC_URL: http sends passwords and keystrokes in the clear; use https, or set INSECURE_HTTP=1 if that is meant"
+        )
+    if s.demo and not is_loopback(url.hostname or ""):
+        found.append("DEMO=on: its passwords are public, so it is refused unless PUBLIC_URL's host is loopback")
+    if len(s.secret_key) < SECRET_BYTES:
+        found.append(
+            f"SECRET_KEY: at least {SECRET_BYTES} characters that nobody can guess, like `openssl rand -hex 32` prints"
+        )
+    if s.log_level not in ("debug", "info", "warning", "error"):
+        found.append(f"LOG_LEVEL={s.log_level}: say debug, info, warning or error")
+    if s.log_format not in ("auto", "json", "console"):
+        found.append(f"LOG_FORMAT={s.log_format}: say auto, json or console")
+    found.extend(f"ALLOWED_ORIGINS: {o} isn't an origin like https://host" for o in s.allowed_origins if "://" not in o)
+    return found

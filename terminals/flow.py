@@ -1,0 +1,78 @@
+"""Flow: how far the holder may go. Pure; the caller says what time it is.
+
+Un-acked output is bounded in time, not bytes: what the page rendered in its last 100 ms, so that Ctrl-C is felt at once.
+"""
+
+from terminals.frames import WINDOW_MAX, WINDOW_MIN
+
+HORIZON_S = 0.1
+STALL_S = 30.0
+"""A vanished or silent driver holds the output back for so long; then the owner acks what it has read itself, because a
+phone in a pocket must not stop `make` for hours."""
+STEP = 32_768
+"""Bytes of progress that are worth a frame to the holder at once; less waits for the next tick."""
+
+
+class Flow:
+    """The acks of one terminal: `rendered` by the driver, `released` to the holder, and the window beyond."""
+
+    def __init__(self, acked: int, now: float) -> None:
+        self.rendered = acked
+        self.released = acked
+        self.window = WINDOW_MIN
+        self.coasting = False
+        """Nobody renders: the owner acks what it has read."""
+        self._rate = 0.0
+        self._measured_at = now
+        self._waiting_since: float | None = now
+
+    def begin(self, now: float) -> None:
+        """A driver is there (again)."""
+        self.coasting = False
+        self._measured_at = now
+        self._waiting_since = now
+
+    def leave(self, now: float) -> None:
+        """The driver is gone; the output is held back for a while."""
+        self._waiting_since = now
+
+    def watch_only(self) -> None:
+        """There never was a driver: watchers don't slow the source."""
+        self.coasting = True
+
+    def ack(self, offset: int, end: int, now: float) -> None:
+        """The driver has rendered up to `offset` of `end`. Old and impossible acks change nothing."""
+        if not self.rendered < offset <= end:
+            return
+        seconds = max(now - self._measured_at, 1e-4)
+        # While everything is rendered at once the time between acks is the program's, not the page's.
+        if end - self.rendered >= STEP:
+            rate = (offset - self.rendered) / seconds
+            self._rate = rate if not self._rate else 0.7 * self._rate + 0.3 * rate
+            self.window = int(min(max(self._rate * HORIZON_S, WINDOW_MIN), WINDOW_MAX))
+        self.rendered = offset
+        self.coasting = False
+        self._measured_at = now
+        self._waiting_since = now if offset < end else None
+
+    def produced(self, now: float) -> None:
+        """Output came: from now on somebody is waited for."""
+        if self._waiting_since is None:
+            self._waiting_since = self._measured_at = now
+
+    def tick(self, end: int, now: float) -> None:
+        """Gives up waiting for a driver that renders nothing."""
+        if self._waiting_since is not None and end > self.rendered and now - self._waiting_since > STALL_S:
+            self.coasting = True
+
+    def due(self, end: int, *, least: int = STEP) -> tuple[int, int] | None:
+        """(offset, window) to ack to the holder, if that is `least` bytes of progress."""
+        target = end if self.coasting else self.rendered
+        if target - self.released < least:
+            return None
+        self.released = target
+        return target, WINDOW_MAX if self.coasting else self.window
+
+    def excess(self, end: int) -> bool:
+        """Whether the holder sent more than it ever may: then it is not ours."""
+        return end - self.released > 2 * WINDOW_MAX

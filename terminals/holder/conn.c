@@ -1,0 +1,166 @@
+#include "conn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct conn *conn_open(int bridge)
+{
+    struct conn *conn = mmap(NULL, sizeof *conn, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (conn == MAP_FAILED)
+        return NULL;
+    conn->state = CONN_BRIDGE;
+    conn->bridge = bridge;
+    conn->in = conn->out = -1;
+    return conn;
+}
+
+void conn_close(struct conn *conn)
+{
+    if (conn->in >= 0)
+        close(conn->in);
+    if (conn->out >= 0)
+        close(conn->out);
+    close(conn->bridge); /* last: the bridge ends then, and LXD with it */
+    munmap(conn, sizeof *conn);
+}
+
+bool conn_take_descriptors(struct conn *conn)
+{
+    int fds[2];
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof fds)];
+    } control;
+    char byte;
+    struct iovec piece = {&byte, 1};
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t n = recvmsg(conn->bridge, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (n != 1 || !header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+        return false;
+    size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof *fds;
+    memcpy(fds, CMSG_DATA(header), sizeof *fds * (count < 2 ? count : 2));
+    if (count != 2) {
+        if (count == 1)
+            close(fds[0]);
+        return false;
+    }
+    conn->in = fds[0];
+    conn->out = fds[1];
+    for (int i = 0; i < 2; i++) {
+        int flags = fcntl(fds[i], F_GETFL);
+        if (flags < 0 || fcntl(fds[i], F_SETFL, flags | O_NONBLOCK) < 0)
+            return false;
+    }
+    conn->state = CONN_PENDING;
+    /* Tells the bridge that its client is ours now; without it, it would look for another holder. */
+    return send(conn->bridge, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+}
+
+bool conn_read(struct conn *conn, bool *open)
+{
+    ssize_t n;
+    do
+        n = read(conn->in, conn->inbox + conn->have, INBOX_SIZE - conn->have);
+    while (n < 0 && errno == EINTR);
+    if (n > 0)
+        conn->have += (size_t)n;
+    else if (n == 0 || errno != EAGAIN)
+        *open = false;
+    return n > 0;
+}
+
+bool conn_is_calm(const struct conn *conn)
+{
+    return outbox_size(&conn->outbox) <= OUTBOX_CALM;
+}
+
+bool conn_has_output(const struct conn *conn, uint64_t limit)
+{
+    if (outbox_size(&conn->outbox) > 0)
+        return true;
+    return conn->state == CONN_OWNER && (conn->head_left + conn->body_left > 0 || conn->sent < limit);
+}
+
+uint64_t conn_progress(const struct conn *conn) { return conn->sent - conn->body_left; }
+
+static void begin_output(struct conn *conn, uint64_t limit)
+{
+    uint64_t n = limit - conn->sent;
+    if (n > OUTPUT_MAX)
+        n = OUTPUT_MAX;
+    put_output_head(conn->head, conn->sent, (size_t)n);
+    conn->head_left = OUTPUT_HEAD;
+    conn->body_left = (size_t)n;
+    conn->sent += n;
+}
+
+/* What hasn't left of the O frame: the rest of its head and of its body, straight from the ring. */
+static int output_rest(struct conn *conn, const struct ring *ring, struct iovec rest[3])
+{
+    rest[0] = (struct iovec){conn->head + OUTPUT_HEAD - conn->head_left, conn->head_left};
+    return 1 + ring_span(ring, conn->sent - conn->body_left, conn->body_left, rest + 1);
+}
+
+static ssize_t write_output(struct conn *conn, const struct ring *ring)
+{
+    struct iovec rest[3];
+    ssize_t n = writev(conn->out, rest, output_rest(conn, ring, rest));
+    if (n < 0)
+        return n;
+    size_t left = (size_t)n, of_head = left < conn->head_left ? left : conn->head_left;
+    conn->head_left -= of_head;
+    conn->body_left -= left - of_head;
+    return n;
+}
+
+static ssize_t write_outbox(struct conn *conn)
+{
+    struct outbox *box = &conn->outbox;
+    ssize_t n = write(conn->out, box->bytes + box->from, outbox_size(box));
+    if (n > 0)
+        box->from += (size_t)n;
+    if (box->from == box->to)
+        box->from = box->to = 0;
+    return n;
+}
+
+bool conn_flush(struct conn *conn, const struct ring *ring, uint64_t limit)
+{
+    while (conn_has_output(conn, limit)) {
+        ssize_t n;
+        if (conn->head_left + conn->body_left > 0)
+            n = write_output(conn, ring);
+        else if (outbox_size(&conn->outbox) > 0)
+            n = write_outbox(conn);
+        else {
+            begin_output(conn, limit);
+            continue;
+        }
+        if (n >= 0 || errno == EINTR)
+            continue;
+        if (conn->head_left == OUTPUT_HEAD) {
+            /* Nothing of it left: a control frame that comes meanwhile shall not wait behind it. */
+            conn->sent -= conn->body_left;
+            conn->head_left = conn->body_left = 0;
+        }
+        return errno == EAGAIN;
+    }
+    return true;
+}
+
+void conn_refuse(struct conn *conn, const struct ring *ring, enum refusal code, uint64_t epoch, const char *text)
+{
+    if (conn->head_left + conn->body_left > 0) {
+        struct iovec rest[3];
+        for (int i = output_rest(conn, ring, rest) - 1; i >= 0; i--)
+            outbox_prepend(&conn->outbox, rest[i].iov_base, rest[i].iov_len);
+        conn->head_left = conn->body_left = 0;
+    }
+    send_error(&conn->outbox, code, epoch, text);
+    conn->state = CONN_CLOSING;
+}

@@ -1,0 +1,327 @@
+"""Lxd: the control plane, over pylxd in a bounded thread pool. The only file that imports pylxd.
+
+Knows instances, files and execs in one LXD project; knows nothing of sessions or terminals. The streams of an exec are
+`terminals/exec.py`'s. Exec addresses carry secrets: they are never logged.
+"""
+
+import asyncio
+import ssl
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+import pylxd
+import requests
+import structlog
+from pylxd import exceptions
+
+from terminals.errors import Invalid, NotFound, Refused, Unavailable
+
+log = structlog.get_logger(__name__)
+
+THREADS = 16
+CONNECT_TIMEOUT_S = 5
+BUSY_TRIES, BUSY_S = 10, 1.0
+READ_TIMEOUT_S = 70
+"""LXD answers a wait only when the operation is done: as long as the slowest one (unpacking an image on a slow disk)."""
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where LXD listens: a unix socket's path, or an https address with the certificates to use."""
+
+    url: str
+    cert: str | None = None
+    key: str | None = None
+    server_cert: str | None = None
+
+    @property
+    def secure(self) -> bool:
+        return self.url.startswith("https://")
+
+    @property
+    def socket(self) -> str:
+        """The unix socket's path."""
+        return self.url.removeprefix("unix://")
+
+    def tls(self) -> ssl.SSLContext:
+        """A context that trusts the pinned server certificate and nothing else.
+
+        The name isn't checked: LXD's own certificate is self-signed for names that clients don't use.
+        """
+        context = ssl.create_default_context(cafile=self.server_cert)
+        context.check_hostname = False
+        if self.cert:
+            context.load_cert_chain(self.cert, self.key)
+        return context
+
+
+@dataclass(frozen=True, slots=True)
+class ExecSockets:
+    """A started exec: its operation's id and the websocket secrets by stream. LXD waits 5 s for all to be connected."""
+
+    operation: str
+    secrets: dict[str, str]
+
+
+@dataclass(slots=True)
+class Calls:
+    """How often and how long LXD was called, for the metrics."""
+
+    count: dict[tuple[str, str], int] = field(default_factory=dict)
+    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def add(self, operation: str, result: str, seconds: float) -> None:
+        key = (operation, result)
+        self.count[key] = self.count.get(key, 0) + 1
+        self.seconds[key] = self.seconds.get(key, 0.0) + seconds
+
+
+class Lxd:
+    """One LXD project. Every method may raise `Unavailable` (no answer), `NotFound` and `Refused` (LXD's own reason)."""
+
+    def __init__(self, address: Address, project: str) -> None:
+        self.address = address
+        self.project = project
+        self.calls = Calls()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="lxd")
+        self._lock = threading.Lock()
+        self._client: pylxd.Client | None = None
+
+    def close(self) -> None:
+        """Lets running calls end by themselves; none is begun any more."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    # -- instances -------------------------------------------------------------------------------------------------
+
+    async def names(self) -> list[str]:
+        """Of all instances in the project."""
+
+        def call(client: pylxd.Client) -> list[str]:
+            urls = client.api.instances.get().json()["metadata"]
+            return [url.rsplit("/", 1)[-1].split("?")[0] for url in urls]
+
+        return await self._run("names", call)
+
+    async def instance(self, name: str) -> Json:
+        """LXD's record: status, config, devices and the like."""
+        return await self._run("instance", lambda c: cast("Json", c.api.instances[name].get().json()["metadata"]))
+
+    async def create(self, name: str, source: Json, config: dict[str, str], devices: dict[str, dict[str, str]]) -> None:
+        """Creates a container from an image (`{"type": "image", "alias": …}`) or as a copy (`{"type": "copy", "source": …}`)."""
+        body = {"name": name, "type": "container", "source": source, "config": config, "devices": devices}
+        await self._run("create", lambda c: self._wait(c, c.api.instances.post(json=body)), name)
+
+    async def start(self, name: str) -> None:
+        """Starts a stopped container."""
+        await self._state(name, "start", {"timeout": 30})
+
+    async def stop(self, name: str) -> None:
+        """Stops it at once, without asking its programs."""
+        await self._state(name, "stop", {"timeout": 30, "force": True})
+
+    async def unfreeze(self, name: str) -> None:
+        """Lets a frozen container's processes run again."""
+        await self._state(name, "unfreeze", {"timeout": 10})
+
+    async def rename(self, name: str, new: str) -> None:
+        """Renames a stopped container.
+
+        Raises:
+            Refused: there is one of that name, or it runs.
+        """
+        await self._run("rename", lambda c: self._wait(c, c.api.instances[name].post(json={"name": new})), name)
+
+    async def delete(self, name: str) -> None:
+        """Stops and deletes; one that isn't there counts as deleted."""
+
+        def call(client: pylxd.Client) -> None:
+            node = client.api.instances[name]
+            if node.get().json()["metadata"]["status"] not in ("Stopped", "Error"):
+                self._wait(client, node.state.put(json={"action": "stop", "timeout": 30, "force": True}))
+            self._wait(client, node.delete())
+
+        for _ in range(BUSY_TRIES):
+            try:
+                return await self._run("delete", call, name)
+            except NotFound:
+                log.info("container_already_gone", container=name)
+                return None
+            except Refused as error:
+                # Somebody else stops or deletes it at this moment: LXD does one thing at a time to an instance.
+                if "busy" not in error.message:
+                    raise
+                await asyncio.sleep(BUSY_S)
+        raise Refused(f"LXD has been busy with container {name} for {BUSY_S * BUSY_TRIES:.0f} s")
+
+    async def push(self, name: str, path: str, data: bytes, mode: int) -> None:
+        """Writes a root-owned file into a container. Never over a running binary: LXD can't."""
+
+        def call(client: pylxd.Client) -> None:
+            headers = {"X-LXD-type": "file", "X-LXD-mode": f"{mode:04o}", "X-LXD-uid": "0", "X-LXD-gid": "0"}
+            client.api.instances[name].files.post(params={"path": path}, data=data, headers=headers)
+
+        await self._run("push", call, name)
+
+    async def make_folder(self, name: str, path: str, mode: int) -> None:
+        """Makes a root-owned folder in a container; one that is there is left as it is."""
+
+        def call(client: pylxd.Client) -> None:
+            headers = {"X-LXD-type": "directory", "X-LXD-mode": f"{mode:04o}", "X-LXD-uid": "0", "X-LXD-gid": "0"}
+            client.api.instances[name].files.post(params={"path": path}, headers=headers)
+
+        await self._run("make_folder", call, name)
+
+    async def exec(self, name: str, command: list[str]) -> ExecSockets:
+        """Starts a non-interactive exec whose streams wait to be connected within 5 s."""
+        body = {
+            "command": command,
+            "interactive": False,
+            "wait-for-websocket": True,
+            "environment": {},
+            "record-output": False,
+        }
+
+        def call(client: pylxd.Client) -> ExecSockets:
+            operation = client.api.instances[name]["exec"].post(json=body).json()["metadata"]
+            return ExecSockets(operation["id"], operation["metadata"]["fds"])
+
+        return await self._run("exec", call, name)
+
+    async def complaint(self, operation: str) -> str:
+        """Why an exec failed, in LXD's words; empty when it doesn't say. An operation is forgotten 5 s after its end."""
+
+        def call(client: pylxd.Client) -> str:
+            found = client.api.operations[operation].wait.get(params={"timeout": 2}).json()["metadata"]
+            status = (found.get("metadata") or {}).get("return", 0)
+            return found.get("err") or {126: "Command not executable", 127: "Command not found"}.get(int(status), "")
+
+        try:
+            return await self._run("complaint", call)
+        except NotFound:
+            return ""
+
+    # -- the house itself (`server lxd setup`, /readyz) --------------------------------------------------------------
+
+    async def answers(self) -> str:
+        """LXD's version.
+
+        Raises:
+            Unavailable: it doesn't answer, or doesn't trust us.
+        """
+
+        def call(client: pylxd.Client) -> str:
+            found = client.api.get().json()["metadata"]
+            if found.get("auth") != "trusted":
+                raise Unavailable(
+                    "LXD answers but doesn't trust this server's certificate: add it to LXD's trust store"
+                )
+            return cast("str", found["environment"]["server_version"])
+
+        return await self._run("answers", call)
+
+    async def setup(self, pool: str, driver: str, size: str) -> list[str]:
+        """Makes our storage pool, project and default profile where they are missing. Returns what was made."""
+        return await self._run("setup", lambda c: self._setup(c, pool, driver, size))
+
+    def _setup(self, client: pylxd.Client, pool: str, driver: str, size: str) -> list[str]:
+        made = []
+        # Pools and projects are LXD's, not a project's: asked without ours.
+        root = self._connect(None).api
+        if not _exists(root.storage_pools[pool]):
+            root.storage_pools.post(json={"name": pool, "driver": driver, "config": {"size": size} if size else {}})
+            made.append(f"storage pool {pool} ({driver})")
+        if not _exists(root.projects[self.project]):
+            features = dict.fromkeys(("features.images", "features.profiles", "features.storage.volumes"), "true")
+            root.projects.post(json={"name": self.project, "config": features, "description": "EduCenter Terminals"})
+            made.append(f"project {self.project}")
+        profile = {
+            "description": "EduCenter: a root disk on our pool and no network",
+            "config": {"boot.autostart": "false", "security.nesting": "false"},
+            "devices": {"root": {"type": "disk", "path": "/", "pool": pool}},
+        }
+        client.api.profiles["default"].put(json=profile)
+        return made
+
+    async def image_aliases(self) -> dict[str, str]:
+        """Alias → fingerprint of the project's images."""
+
+        def call(client: pylxd.Client) -> dict[str, str]:
+            found = client.api.images.aliases.get(params={"recursion": 1}).json()["metadata"]
+            return {alias["name"]: alias["target"] for alias in found}
+
+        return await self._run("image_aliases", call)
+
+    # -- how calls are made ------------------------------------------------------------------------------------------
+
+    async def _state(self, name: str, action: str, extra: Json) -> None:
+        body = {"action": action, **extra}
+        await self._run(action, lambda c: self._wait(c, c.api.instances[name].state.put(json=body)), name)
+
+    def _wait(self, client: pylxd.Client, response: requests.Response) -> None:
+        body = response.json()
+        if body["type"] == "async":
+            client.operations.wait_for_operation(body["operation"])
+
+    async def _run(self, operation: str, call: Callable[[pylxd.Client], T], name: str = "") -> T:
+        """Runs `call` in the pool and translates what pylxd and requests raise."""
+        began, result = time.monotonic(), "ok"
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._call, call)
+        except exceptions.NotFound as error:
+            result = "not_found"
+            raise NotFound(f"LXD has no such thing: {error}") from error
+        except exceptions.LXDAPIException as error:
+            result = "refused"
+            raise _refusal(error, name) from error
+        except (requests.RequestException, exceptions.ClientConnectionFailed, OSError) as error:
+            result = "unavailable"
+            raise Unavailable("LXD doesn't answer. Running programs go on; try again in a moment") from error
+        finally:
+            seconds = time.monotonic() - began
+            self.calls.add(operation, result, seconds)
+            log.debug("lxd_called", operation=operation, container=name, result=result, ms=round(seconds * 1000))
+
+    def _call(self, call: Callable[[pylxd.Client], T]) -> T:
+        return call(self._connected())
+
+    def _connected(self) -> pylxd.Client:
+        """The one client: made when first needed, so that a server starts while LXD is down."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect(self.project)
+            return self._client
+
+    def _connect(self, project: str | None) -> pylxd.Client:
+        session = None
+        if self.address.secure:
+            # REQUESTS_CA_BUNDLE in the environment would replace the pinned certificate.
+            session = pylxd.client.get_session_for_url(
+                self.address.url, verify=self.address.server_cert, cert=(self.address.cert, self.address.key)
+            )
+            session.trust_env = False
+        endpoint = self.address.url if self.address.secure else self.address.socket
+        return pylxd.Client(
+            endpoint=endpoint, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), project=project, session=session
+        )
+
+
+def _exists(node: Any) -> bool:
+    try:
+        node.get()
+    except exceptions.NotFound:
+        return False
+    return True
+
+
+def _refusal(error: exceptions.LXDAPIException, name: str) -> Refused | Invalid | Unavailable:
+    reason = str(error) or "no reason given"
+    if "not authorized" in reason.lower():
+        return Unavailable("LXD answers but doesn't trust this server's certificate: add it to LXD's trust store")
+    return Refused(f"LXD refused: {reason}" + (f" (container {name})" if name else ""))

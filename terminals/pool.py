@@ -1,0 +1,149 @@
+"""Pool: containers that can be had quickly.
+
+A template per image is launched and stopped once, so that unpacking and the id remap are behind it; a container is a
+copy of it, started.
+"""
+
+import asyncio
+import secrets
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from terminals.errors import Invalid, NotFound, Refused
+from terminals.holder import Holder
+from terminals.lxd import Lxd
+from terminals.store.lessons import Needs
+
+log = structlog.get_logger(__name__)
+
+SUDOERS = b"student ALL=(ALL) NOPASSWD: ALL\n"
+DEPLOYMENT = "user.educenter.deployment"
+OPENINGS = 4
+"""Containers that are made at the same time: LXD's database suffers from mass opens."""
+
+Say = Callable[[str, int], Awaitable[None]]
+"""Tells the student what is being done, and how many of `STEPS` are behind."""
+STEPS = 3
+
+
+class Pool:
+    """Makes and wakes containers of one LXD project and pool."""
+
+    def __init__(self, lxd: Lxd, holder: Holder, storage: str, deployment: str) -> None:
+        self._lxd = lxd
+        self._holder = holder
+        self._storage = storage
+        self._deployment = deployment
+        self._templates: dict[str, str] = {}
+        self._making: dict[str, asyncio.Lock] = {}
+        self._openings = asyncio.Semaphore(OPENINGS)
+
+    async def make(self, name: str, needs: Needs, tags: dict[str, str], say: Say) -> None:
+        """A started container `name` with the lesson's limits. Whoever calls deletes it when this fails.
+
+        Raises:
+            Invalid: the lesson's image doesn't exist.
+            Refused, Unavailable: LXD's answer.
+        """
+        await say("Waiting for a place", 0)
+        async with self._openings:
+            await say("Preparing the lab's system", 0)
+            template = await self.template(needs.image)
+            await say("Making your container", 1)
+            try:
+                await self._copy(template, name, needs, tags)
+            except NotFound:
+                # Somebody deleted the template since we last looked.
+                self._templates.pop(needs.image, None)
+                await self._copy(await self.template(needs.image), name, needs, tags)
+            await say("Starting it", 2)
+            await self._lxd.start(name)
+            if needs.root:
+                await self.grant_root(name)
+
+    async def grant_root(self, name: str) -> None:
+        """Lets `student` use sudo. An image without sudo has nothing to grant: its shell is root's, or stays as it is."""
+        try:
+            await self._lxd.push(name, "/etc/sudoers.d/educenter", SUDOERS, 0o440)
+        except (NotFound, Refused) as error:
+            log.info("sudo_not_granted", container=name, reason=error.message)
+
+    async def delete(self, name: str) -> None:
+        """Stops and deletes; idempotent."""
+        await self._lxd.delete(name)
+
+    async def wake(self, name: str) -> str | None:
+        """Starts a stopped container, unfreezes a frozen one. What was done, for people; None: it ran.
+
+        Raises:
+            NotFound: there is no such container.
+        """
+        status = (await self._lxd.instance(name))["status"]
+        match status:
+            case "Running":
+                return None
+            case "Frozen":
+                await self._lxd.unfreeze(name)
+                return "Your container was asleep and is awake again"
+            case _:
+                await self._lxd.start(name)
+                return "Your container had stopped and was started again"
+
+    async def template(self, image: str) -> str:
+        """The name of the stopped template of an image alias; made when it is missing.
+
+        Raises:
+            Invalid: no such image.
+        """
+        async with self._making.setdefault(image, asyncio.Lock()):
+            if image not in self._templates:
+                self._templates[image] = await self._find_or_make(image)
+            return self._templates[image]
+
+    async def _find_or_make(self, image: str) -> str:
+        fingerprint = (await self._lxd.image_aliases()).get(image)
+        if fingerprint is None:
+            raise Invalid(f"The lesson's image {image!r} doesn't exist here. Tell your teacher", code="no_image")
+        name = f"template-{fingerprint[:12]}-{self._holder.version}"
+        if name in await self._lxd.names():
+            return name
+        # Made under another name, so that a template is there only when it is whole, whoever is killed meanwhile.
+        draft = f"draft-{secrets.token_hex(6)}"
+        log.info("template_making", image=image, template=name)
+        try:
+            await self._lxd.create(draft, {"type": "image", "fingerprint": fingerprint}, self._config({}), {})
+            await self._lxd.start(draft)
+            await self._holder.install(self._lxd, draft)
+            await self._lxd.stop(draft)
+            try:
+                await self._lxd.rename(draft, name)
+            except Refused:
+                if name not in await self._lxd.names():
+                    raise
+                # Another instance was first.
+                await self._lxd.delete(draft)
+        except BaseException:
+            await asyncio.shield(self._lxd.delete(draft))
+            raise
+        log.info("template_made", image=image, template=name)
+        return name
+
+    async def _copy(self, template: str, name: str, needs: Needs, tags: dict[str, str]) -> None:
+        config = self._config(tags) | {
+            "limits.memory": needs.memory,
+            "limits.cpu": needs.cpu,
+            "limits.processes": str(needs.processes),
+        }
+        root = {"type": "disk", "path": "/", "pool": self._storage, "size": needs.disk}
+        await self._lxd.create(
+            name, {"type": "copy", "source": template, "instance_only": True}, config, {"root": root}
+        )
+
+    def _config(self, tags: dict[str, str]) -> dict[str, str]:
+        """What every container of ours has; LXD would restart a whole class after a crash of its own."""
+        return {
+            "boot.autostart": "false",
+            DEPLOYMENT: self._deployment,
+            **{f"user.educenter.{key}": value for key, value in tags.items()},
+        }

@@ -1,0 +1,36 @@
+"""Store: PostgreSQL, one file of SQL for each noun. Rows in, dataclasses out; no behaviour."""
+
+from dataclasses import dataclass
+
+from terminals.store.containers import Containers
+from terminals.store.courses import Courses
+from terminals.store.database import Database
+from terminals.store.lessons import Lessons
+from terminals.store.sessions import Sessions
+from terminals.store.terminals import Terminals
+from terminals.store.users import Users
+
+
+@dataclass(frozen=True, slots=True)
+class Store:
+    """Every noun's table over one database."""
+
+    database: Database
+    users: Users
+    courses: Courses
+    lessons: Lessons
+    sessions: Sessions
+    containers: Containers
+    terminals: Terminals
+
+    @classmethod
+    def over(cls, database: Database) -> "Store":
+        return cls(
+            database,
+            Users(database),
+            Courses(database),
+            Lessons(database),
+            Sessions(database),
+            Containers(database),
+            Terminals(database),
+        )

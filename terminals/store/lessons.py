@@ -1,0 +1,80 @@
+"""Lessons: what a student opens, and the container it needs."""
+
+from dataclasses import dataclass
+
+from terminals.store.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """What a lesson's container is: its image and limits, in LXD's own units."""
+
+    image: str
+    memory: str = "512MiB"
+    cpu: str = "1"
+    processes: int = 500
+    disk: str = "3GiB"
+    network: str = "none"
+    root: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Card:
+    """A lesson as one user sees it."""
+
+    id: str
+    title: str
+    minutes: int
+    course_id: str
+    course_title: str
+    role: str
+    session_id: str | None
+    session_state: str | None
+
+
+class Lessons:
+    """The lessons table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def put(self, lesson: str, course: str, position: int, title: str, minutes: int, needs: Needs) -> None:
+        """Adds a lesson, or updates it."""
+        sql = """
+            INSERT INTO lessons (id, course_id, position, title, minutes, image, memory, cpu, processes, disk, network, root)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            ON CONFLICT (id) DO UPDATE SET course_id = $2, position = $3, title = $4, minutes = $5, image = $6,
+                memory = $7, cpu = $8, processes = $9, disk = $10, network = $11, root = $12"""
+        await self._database.run(
+            sql,
+            lesson,
+            course,
+            position,
+            title,
+            minutes,
+            needs.image,
+            needs.memory,
+            needs.cpu,
+            needs.processes,
+            needs.disk,
+            needs.network,
+            needs.root,
+        )
+
+    async def of_user(self, user: int) -> list[Card]:
+        """Of the courses that the user is enrolled in; those with a running session first."""
+        sql = """
+            SELECT l.id, l.title, l.minutes, c.id AS course_id, c.title AS course_title, e.role,
+                   s.id AS session_id, s.state AS session_state
+            FROM enrolments e JOIN courses c ON c.id = e.course_id JOIN lessons l ON l.course_id = c.id
+            LEFT JOIN sessions s ON s.lesson_id = l.id AND s.user_id = e.user_id AND s.state <> 'ended'
+            WHERE e.user_id = $1 ORDER BY s.id IS NULL, c.title, c.id, l.position"""
+        return [Card(**row) for row in await self._database.fetch(sql, user)]
+
+    async def needs(self, lesson: str, user: int) -> Needs | None:
+        """The container that the lesson needs; None: no such lesson, or the user isn't in its course."""
+        sql = """
+            SELECT l.image, l.memory, l.cpu, l.processes, l.disk, l.network, l.root
+            FROM lessons l JOIN enrolments e ON e.course_id = l.course_id AND e.user_id = $2 WHERE l.id = $1"""
+        row = await self._database.row(sql, lesson, user)
+        return Needs(**row) if row else None

@@ -1,0 +1,77 @@
+"""Terminals: one row for each pty of a session, and the one UPDATE that claims."""
+
+from dataclasses import dataclass
+
+from terminals.store.database import Database, new_id
+
+MOST = 8
+"""Terminals in a session."""
+
+_CLAIM = """
+    UPDATE terminals t SET epoch = greatest(t.epoch, $4) + 1, owner = $3
+    FROM sessions s JOIN containers c ON c.session_id = s.id
+    WHERE t.id = $1 AND s.id = t.session_id AND s.user_id = $2 AND s.state = 'live' AND c.state = 'taken' {more}
+    RETURNING t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth"""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Ownership of a terminal at `epoch`, with all that attaching needs."""
+
+    terminal: str
+    session: str
+    user: int
+    container: str
+    epoch: int
+    birth: bytes | None
+
+
+class Terminals:
+    """The terminals table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def add(self, session: str) -> str | None:
+        """A new terminal of a live or starting session; None: it has `MOST`, or the session is over."""
+        # The row lock makes two at once count one after the other.
+        sql = """
+            WITH room AS (SELECT id FROM sessions WHERE id = $2 AND state <> 'ended' FOR UPDATE)
+            INSERT INTO terminals (id, session_id, position)
+            SELECT $1, room.id, (SELECT coalesce(max(position), 0) + 1 FROM terminals WHERE session_id = $2) FROM room
+            WHERE (SELECT count(*) FROM terminals WHERE session_id = $2) < $3 RETURNING id"""
+        found: str | None = await self._database.value(sql, new_id(), session, MOST)
+        return found
+
+    async def of_session(self, session: str) -> list[str]:
+        rows = await self._database.fetch("SELECT id FROM terminals WHERE session_id = $1 ORDER BY position", session)
+        return [row["id"] for row in rows]
+
+    async def state(self, terminal: str, user: int) -> str | None:
+        """The state of the session it is in, for its student; None: unknown, ended, or not theirs."""
+        sql = (
+            "SELECT s.state FROM terminals t JOIN sessions s ON s.id = t.session_id WHERE t.id = $1 AND s.user_id = $2"
+        )
+        found: str | None = await self._database.value(sql, terminal, user)
+        return found
+
+    async def claim(self, terminal: str, user: int, instance: str) -> Claim | None:
+        """Raises the epoch and makes `instance` the owner. None: unknown, not live, or not theirs."""
+        row = await self._database.row(_CLAIM.format(more=""), terminal, user, instance, 0)
+        return Claim(**row) if row else None
+
+    async def reclaim(self, held: Claim, instance: str, least: int) -> Claim | None:
+        """Raises the epoch above `least`, which a holder knows; None: somebody claimed after `held`."""
+        sql = _CLAIM.format(more="AND t.epoch = $5")
+        row = await self._database.row(sql, held.terminal, held.user, instance, least, held.epoch)
+        return Claim(**row) if row else None
+
+    async def born(self, terminal: str, birth: bytes, epoch: int) -> None:
+        """Keeps the pty's id, once: from now on its holder is attached to, never started."""
+        sql = "UPDATE terminals SET birth = $2 WHERE id = $1 AND birth IS NULL AND epoch = $3"
+        await self._database.run(sql, terminal, birth, epoch)
+
+    async def delete(self, terminal: str, session: str) -> bool:
+        """Whether there was one."""
+        sql = "DELETE FROM terminals WHERE id = $1 AND session_id = $2"
+        return bool(await self._database.run(sql, terminal, session))

@@ -1,0 +1,63 @@
+"""Users: who they are and how they sign in."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from terminals.store.database import Database
+
+_COLUMNS = "id, email, name, password_hash, admin, demo, revoked_before"
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """One person."""
+
+    id: int
+    email: str
+    name: str
+    password_hash: str
+    admin: bool
+    demo: bool
+    revoked_before: datetime
+
+
+class Users:
+    """The users table."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def by_email(self, email: str) -> User | None:
+        """E-mail addresses are kept in lower case."""
+        row = await self._database.row(f"SELECT {_COLUMNS} FROM users WHERE email = $1", email.strip().lower())
+        return User(**row) if row else None
+
+    async def by_id(self, user: int) -> User | None:
+        row = await self._database.row(f"SELECT {_COLUMNS} FROM users WHERE id = $1", user)
+        return User(**row) if row else None
+
+    async def put(self, email: str, name: str, password_hash: str, *, admin: bool = False, demo: bool = False) -> int:
+        """Adds a user, or updates the one with this e-mail. Returns the id."""
+        sql = """
+            INSERT INTO users (email, name, password_hash, admin, demo) VALUES ($1, $2, $3, $4, $5)
+            ON CONFLICT (email) DO UPDATE SET name = $2, password_hash = $3, admin = $4, demo = $5 RETURNING id"""
+        found: int = await self._database.value(sql, email.strip().lower(), name, password_hash, admin, demo)
+        return found
+
+    async def rehash(self, user: int, password_hash: str) -> None:
+        """Keeps a stronger hash of the same password."""
+        await self._database.run("UPDATE users SET password_hash = $2 WHERE id = $1", user, password_hash)
+
+    async def revoke(self, email: str) -> int | None:
+        """Voids every sign-in and ticket made until now. Returns the user's id, or None for an unknown address."""
+        sql = "UPDATE users SET revoked_before = now() WHERE email = $1 RETURNING id"
+        found: int | None = await self._database.value(sql, email.strip().lower())
+        return found
+
+    async def delete(self, email: str) -> bool:
+        """Whether there was one. Ended sessions go with it; a running one must be ended first."""
+        return bool(await self._database.run("DELETE FROM users WHERE email = $1", email.strip().lower()))
+
+    async def all(self) -> list[User]:
+        rows = await self._database.fetch(f"SELECT {_COLUMNS} FROM users ORDER BY email")
+        return [User(**row) for row in rows]

@@ -1,0 +1,107 @@
+"""Viewer: one browser socket on a terminal, its role and the bounded queue towards it; the edge drains it."""
+
+import asyncio
+import json
+from collections import deque
+
+from terminals.errors import TerminalsError
+from terminals.frames import OUTPUT, OUTPUT_HEAD
+
+LIMIT = 1_048_576
+"""Bytes that may wait for a browser. More than the widest window, so a driver that acks is never over it."""
+TAIL = LIMIT // 2
+"""Bytes of scrollback at most in a reset."""
+COALESCE = 65_536
+"""Waiting output is joined into messages of about so many bytes; what finds the queue empty is never held back."""
+OVERHEAD = 64
+"""Bytes that a queued message costs beside its own: many small ones must count too."""
+
+
+class Viewer:
+    """`offer` never blocks: over its bound a viewer is marked behind, its queue dropped; it gets a reset when drained."""
+
+    def __init__(self, user: int, writer: int, role: str, size: tuple[int, int]) -> None:
+        self.user = user
+        self.writer = writer
+        self.role = role
+        self.size = size
+        self.behind = False
+        self.times_behind = 0
+        self.sent = 0
+        """Output bytes handed to the socket."""
+        self.closing: TerminalsError | None = None
+        self._queue: deque[bytes | str] = deque()
+        self._bytes = 0
+        self._wake = asyncio.Event()
+
+    def offer(self, body: bytes) -> None:
+        """Queues an O, G or S message, unless the browser is behind."""
+        if self.behind:
+            return
+        self._bytes += len(body) + OVERHEAD
+        if self._bytes > LIMIT:
+            self.behind = True
+            self.times_behind += 1
+            self._queue.clear()
+            self._bytes = 0
+        else:
+            self._queue.append(body)
+        self._wake.set()
+
+    def tell(self, message: dict[str, object]) -> None:
+        """Queues a control message. Those survive being behind, but not without bound."""
+        self._put(json.dumps(message, separators=(",", ":")))
+
+    def reply(self, body: bytes) -> None:
+        """Queues a K or P message."""
+        self._put(body)
+
+    def close(self, reason: TerminalsError) -> None:
+        """Ends the socket once what is queued has been sent; the edge knows the close code."""
+        if self.closing is None:
+            self.closing = reason
+        self._wake.set()
+
+    async def next(self) -> list[bytes | str]:
+        """What to send now, in order; empty: the viewer is closing, or is behind and has drained."""
+        if not self._queue and not self.closing and not self.behind:
+            self._wake.clear()
+            await self._wake.wait()
+        queued, self._queue, self._bytes = self._queue, deque(), 0
+        return list(queued) if len(queued) <= 1 else _joined(queued)
+
+    def _put(self, message: bytes | str) -> None:
+        self._bytes += len(message) + OVERHEAD
+        if self._bytes > 2 * LIMIT:
+            self._queue.clear()
+            self._bytes = 0
+            self.close(TerminalsError("the browser doesn't read", code="stuck"))
+            return
+        self._queue.append(message)
+        self._wake.set()
+
+
+def _joined(queue: deque[bytes | str]) -> list[bytes | str]:
+    """Neighbouring O messages as one: they are contiguous by construction."""
+    found: list[bytes | str] = []
+    run: list[bytes] = []
+    size = 0
+
+    def flush() -> None:
+        nonlocal size
+        if run:
+            found.append(run[0] if len(run) == 1 else run[0] + b"".join(body[OUTPUT_HEAD:] for body in run[1:]))
+            run.clear()
+            size = 0
+
+    for item in queue:
+        if isinstance(item, bytes) and item[0] == OUTPUT:
+            if size + len(item) > COALESCE:
+                flush()
+            run.append(item)
+            size += len(item)
+        else:
+            flush()
+            found.append(item)
+    flush()
+    return found

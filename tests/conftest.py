@@ -1,0 +1,214 @@
+"""The world of the tests: the real services that `make test` starts and names in the environment, and servers of their own."""
+
+import asyncio
+import itertools
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from redis.asyncio import Redis
+
+from server import seed
+from server.passwords import Passwords
+from terminals.lxd import Address, Lxd
+from terminals.store import Store
+from terminals.store.database import Database
+from tests.client import PASSWORD, User
+
+ROOT = Path(__file__).parent.parent
+START_TIMEOUT_S = 20
+
+
+class Server:
+    """A server process as operators run it: `python -m server serve` with its settings in the environment."""
+
+    def __init__(self, log: Path, **settings: str) -> None:
+        self.port = int(settings.get("PORT") or free_port())
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
+        self.settings = {
+            **os.environ,
+            "PORT": str(self.port),
+            "HOST": "127.0.0.1",
+            "PUBLIC_URL": self.url,
+            "DEMO": "on",
+            "LOG_FORMAT": "json",
+            **settings,
+        }
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def start(self, *, wait: bool = True) -> float:
+        """Seconds until /readyz answered."""
+        began = time.monotonic()
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "server", "serve"], cwd=ROOT, env=self.settings, stdout=log, stderr=log
+            )
+        if wait:
+            self.until_ready()
+        return time.monotonic() - began
+
+    def until_ready(self) -> None:
+        limit = time.monotonic() + START_TIMEOUT_S
+        while True:
+            assert self.process is not None
+            assert self.process.poll() is None, f"the server ended:\n{self.log.read_text()[-3000:]}"
+            try:
+                with urllib.request.urlopen(f"{self.url}/readyz", timeout=3) as answer:
+                    assert answer.status == 200
+                    return
+            except (urllib.error.URLError, ConnectionError, TimeoutError):
+                assert time.monotonic() < limit, "the server didn't become ready"
+                time.sleep(0.05)
+
+    def kill(self) -> None:
+        """SIGKILL: it can clear nothing up."""
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait(10)
+
+    def stop(self) -> float:
+        """SIGTERM; seconds until it was gone."""
+        assert self.process is not None
+        began = time.monotonic()
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            self.process.wait(20)
+        return time.monotonic() - began
+
+    def logged(self, event: str) -> list[str]:
+        """The log lines of an event."""
+        return [line for line in self.log.read_text().splitlines() if f'"event": "{event}"' in line]
+
+
+def lxc(*words: str) -> str:
+    """LXD's own client on the tests' project; what it printed."""
+    environment = {**os.environ, "LXD_DIR": str(Path(os.environ["LXD_URL"]).parent)}
+    command = ["lxc", "--project", os.environ["LXD_PROJECT"], *words]
+    return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
+
+
+def free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@pytest.fixture(scope="session")
+def seeded() -> None:
+    async def work() -> None:
+        async with Database.connected(os.environ["DATABASE_URL"]) as database:
+            passwords = Passwords()
+            await seed.demo(Store.over(database), passwords)
+            passwords.close()
+        redis = Redis.from_url(os.environ["REDIS_URL"])
+        await redis.flushdb()
+        await redis.aclose()
+
+    asyncio.run(work())
+
+
+@pytest.fixture(scope="session")
+def server(seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests that don't harm it."""
+    running = Server(tmp_path_factory.mktemp("server") / "log")
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def make_server(seeded: None, tmp_path: Path) -> Iterator[Callable[..., Server]]:
+    """Makes servers that the test may harm; settings as keywords. Not started."""
+    made: list[Server] = []
+    numbers = itertools.count()
+
+    def make(**settings: str) -> Server:
+        made.append(Server(tmp_path / f"server-{next(numbers)}.log", **settings))
+        return made[-1]
+
+    yield make
+    for running in made:
+        if running.process is not None:
+            running.stop()
+
+
+@pytest.fixture
+async def store() -> AsyncIterator[Store]:
+    async with Database.connected(os.environ["DATABASE_URL"]) as database:
+        yield Store.over(database)
+
+
+@pytest.fixture
+async def redis() -> AsyncIterator[Redis]:
+    client = Redis.from_url(os.environ["REDIS_URL"])
+    yield client
+    await client.aclose()
+
+
+@pytest.fixture
+async def lxd() -> AsyncIterator[Lxd]:
+    client = Lxd(Address(os.environ["LXD_URL"]), os.environ["LXD_PROJECT"])
+    yield client
+    client.close()
+
+
+@pytest.fixture
+async def make_user(store: Store) -> AsyncIterator[Callable[..., Any]]:
+    """Makes fresh people of the demo course; at the end their labs are ended and they are deleted."""
+    passwords = Passwords()
+    password_hash = await passwords.hash(PASSWORD)
+    made: list[User] = []
+
+    async def make(url: str, *, role: str | None = "student", name: str = "Test Person") -> User:
+        email = f"t{secrets.token_hex(6)}@example.test"
+        user = await store.users.put(email, name, password_hash)
+        if role:
+            await store.courses.enrol(seed.COURSE, user, role)
+        person = User(url, email)
+        made.append(person)
+        await person.sign_in()
+        return person
+
+    yield make
+    passwords.close()
+    for person in made:
+        await person.http.close()
+        await _clear(store, person.email)
+
+
+async def _clear(store: Store, email: str) -> None:
+    """Ends what a test left and waits until LXD has deleted it: the next test counts."""
+    user = await store.users.by_email(email)
+    assert user is not None
+    rows = await store.database.fetch("SELECT id FROM sessions WHERE user_id = $1 AND state <> 'ended'", user.id)
+    for row in rows:
+        await store.sessions.end(row["id"])
+    names = await store.database.fetch(
+        "SELECT c.name FROM containers c JOIN sessions s ON s.id = c.session_id WHERE s.user_id = $1", user.id
+    )
+    if names:
+        client = Lxd(Address(os.environ["LXD_URL"]), os.environ["LXD_PROJECT"])
+        for row in names:
+            await client.delete(row["name"])
+            await store.containers.forget(row["name"])
+        client.close()
+    await store.users.delete(email)
+
+
+@pytest.fixture
+async def student(server: Server, make_user: Callable[..., Any]) -> User:
+    """A signed-in student on the shared server."""
+    person: User = await make_user(server.url)
+    return person

@@ -1,0 +1,201 @@
+"""A backing service goes away and comes back: what the student sees, and that all comes back by itself."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import aiohttp
+import pytest
+
+from terminals.store import Store
+from tests.client import User
+from tests.conftest import Server
+from tests.e2e.test_main_job import MakeUser, ask, shell
+from tests.proxy import Proxy
+
+
+@pytest.fixture
+def postgresql(tmp_path: Path) -> Iterator[tuple[Proxy, str]]:
+    """A proxy before PostgreSQL, and the DATABASE_URL through it."""
+    url = urlsplit(os.environ["DATABASE_URL"])
+    query = parse_qs(url.query)
+    port = query.get("port", ["5432"])[0]
+    with Proxy(f"{query['host'][0]}/.s.PGSQL.{port}", tmp_path / f".s.PGSQL.{port}") as proxy:
+        yield proxy, url._replace(query=f"host={tmp_path}&port={port}").geturl()
+
+
+@pytest.fixture
+def redis_proxy(tmp_path: Path) -> Iterator[tuple[Proxy, str]]:
+    """A proxy before Redis, and the REDIS_URL through it."""
+    url = urlsplit(os.environ["REDIS_URL"])
+    path = tmp_path / "redis.sock"
+    with Proxy(url.path, path) as proxy:
+        yield proxy, f"unix://{path}?{url.query}"
+
+
+@pytest.fixture
+def lxd_proxy(tmp_path: Path) -> Iterator[tuple[Proxy, str]]:
+    """A proxy before LXD, and the LXD_URL through it."""
+    path = tmp_path / "lxd.sock"
+    with Proxy(os.environ["LXD_URL"], path) as proxy:
+        yield proxy, str(path)
+
+
+async def readyz(server: Server) -> dict[str, str]:
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/readyz") as answer:
+        assert answer.status == 200, "a missing dependency must not take the instance out of the balancer"
+        found: dict[str, str] = (await answer.json())["dependencies"]
+        return found
+
+
+async def test_postgresql_away_typing_goes_on_and_opening_says_try_again(
+    make_server: Callable[..., Server], make_user: MakeUser, postgresql: tuple[Proxy, str]
+) -> None:
+    proxy, url = postgresql
+    server = make_server(DATABASE_URL=url)
+    server.start()
+    student: User = await make_user(server.url)
+    _, page = await shell(student, "tiny-system")
+    proxy.cut()
+    assert await ask(page, "echo typing") == "typing"
+    page.drop()
+    # Back on the owning instance: the ticket needs no database, the terminal is still here.
+    await page.connect(ticket=True)
+    assert await ask(page, "echo back") == "back"
+    async with student.http.get("/api/lessons") as response:
+        assert response.status == 503
+        assert (await response.json())["error"]["code"] == "unavailable"
+    assert (await readyz(server))["postgresql"] != "ok"
+    proxy.mend()
+    assert (await student.call("GET", "/api/lessons"))["lessons"]
+    assert (await readyz(server))["postgresql"] == "ok"
+    await page.leave()
+
+
+async def test_redis_away_typing_goes_on_and_sign_in_says_so(
+    make_server: Callable[..., Server], make_user: MakeUser, redis_proxy: tuple[Proxy, str]
+) -> None:
+    proxy, url = redis_proxy
+    server = make_server(REDIS_URL=url)
+    server.start()
+    student: User = await make_user(server.url)
+    _, page = await shell(student, "tiny-system")
+    proxy.cut()
+    assert await ask(page, "echo typing") == "typing"
+    page.drop()
+    await page.connect(ticket=True)
+    assert await ask(page, "echo back") == "back"
+    async with student.http.post("/api/login", json={"email": student.email, "password": "demo-demo"}) as response:
+        assert response.status == 503
+        assert "Redis" in (await response.json())["error"]["message"]
+    proxy.mend()
+    assert (await student.call("GET", "/api/me"))["user"]["email"] == student.email
+    await page.leave()
+
+
+async def test_lxd_away_the_page_hears_of_it_and_the_same_shell_comes_back(
+    make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str]
+) -> None:
+    proxy, url = lxd_proxy
+    server = make_server(LXD_URL=url)
+    server.start()
+    student: User = await make_user(server.url)
+    _, page = await shell(student, "first-steps")
+    pid = await ask(page, "echo $$")
+    await page.type("for i in $(seq 400); do echo line $i; sleep 0.01; done; echo ALL''LINES\r")
+    await page.expect("line 50\r\n")
+    proxy.cut()
+    await page.message("detached")
+    await asyncio.sleep(1)  # the loop goes on while nobody is attached
+    proxy.mend()
+    await page.attached()
+    await page.expect("ALLLINES\r\n", 30)
+    lines = bytes(page.output).count(b"\r\nline ") + bytes(page.output).count(b"\rline ")
+    assert lines == 400
+    assert await ask(page, "echo $$") == pid
+    await page.leave()
+
+
+async def test_a_start_while_lxd_is_away_fails_in_words_and_can_be_tried_again(
+    make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str], store: Store
+) -> None:
+    proxy, url = lxd_proxy
+    server = make_server(LXD_URL=url)
+    server.start()
+    student: User = await make_user(server.url)
+    proxy.cut()
+    session = (await student.call("POST", "/api/sessions", {"lesson": "tiny-system"}, 202))["id"]
+    async with asyncio.timeout(30):
+        while (shown := await student.call("GET", f"/api/sessions/{session}"))["state"] != "ended":
+            await asyncio.sleep(0.1)
+    assert shown["error"]["code"] == "unavailable"
+    assert "LXD" in shown["error"]["message"]
+    proxy.mend()
+    await student.start("tiny-system")
+
+
+async def test_every_service_down_at_start_the_server_starts_and_says_what_is_missing(
+    make_server: Callable[..., Server], tmp_path: Path
+) -> None:
+    server = make_server(
+        DATABASE_URL=f"postgresql://nobody@/none?host={tmp_path}",
+        REDIS_URL=f"unix://{tmp_path}/none.sock",
+        LXD_URL=f"{tmp_path}/none.socket",
+    )
+    assert server.start() < 5
+    found = await readyz(server)
+    assert all(answer != "ok" for answer in found.values())
+    async with asyncio.timeout(10):
+        while len(server.logged("dependency_away")) < 3:
+            await asyncio.sleep(0.1)
+
+
+async def test_a_start_whose_server_dies_is_cleared_up_by_the_next(
+    make_server: Callable[..., Server], make_user: MakeUser, store: Store
+) -> None:
+    server = make_server()
+    server.start()
+    student: User = await make_user(server.url)
+    session = (await student.call("POST", "/api/sessions", {"lesson": "first-steps"}, 202))["id"]
+    async with asyncio.timeout(10):
+        while await store.containers.of_session(session) is None:
+            await asyncio.sleep(0.01)
+    server.kill()
+    # As if the janitor's patience (30 s without a beat) had passed.
+    await store.database.run("UPDATE sessions SET heard_at = now() - interval '1 hour' WHERE id = $1", session)
+    server.start()
+    async with asyncio.timeout(60):
+        while await store.containers.of_session(session) is not None:
+            await asyncio.sleep(0.2)
+    shown = await student.call("GET", f"/api/sessions/{session}")
+    assert (shown["state"], shown["error"]["code"]) == ("ended", "interrupted")
+
+
+async def test_an_untouched_session_is_ended_by_the_sweep(
+    make_server: Callable[..., Server], make_user: MakeUser, store: Store
+) -> None:
+    server = make_server()
+    server.start()
+    student: User = await make_user(server.url)
+    session = await student.start("tiny-system")
+    await store.database.run("UPDATE sessions SET touched_at = now() - interval '5 hours' WHERE id = $1", session)
+    async with asyncio.timeout(60):
+        while await store.containers.of_session(session) is not None:
+            await asyncio.sleep(0.2)
+    assert (await student.call("GET", f"/api/sessions/{session}"))["state"] == "ended"
+
+
+def test_a_busy_port_is_said_plainly(make_server: Callable[..., Server]) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        server = make_server(PORT=str(taken.getsockname()[1]))
+        server.start(wait=False)
+        assert server.process is not None
+        assert server.process.wait(20) == 1
+    text = server.log.read_text()
+    assert "PORT" in text
+    assert "Traceback" not in text
