@@ -138,8 +138,8 @@ def setup_lxd(settings: Settings, _arguments: argparse.Namespace) -> None:
             for made in await lxd.setup(settings.lxd_pool, settings.lxd_pool_driver, settings.lxd_pool_size):
                 print(f"made {made}")
             pool = Pool(lxd, Holder.load(settings.holder_path), settings.lxd_pool, settings.deployment)
-            for image in sorted(await lxd.image_aliases()):
-                print(f"template of {image}: {await pool.template(image)}")
+            for image, template in (await pool.prepare()).items():
+                print(f"template of {image}: {template}")
         finally:
             lxd.close()
 

@@ -139,6 +139,15 @@ def revoked(user: User, began: float) -> bool:
     return datetime.fromtimestamp(began, UTC) <= user.revoked_before
 
 
+def client(request: web.Request) -> str:
+    """The client's address: the one that our own proxy saw, where there is one."""
+    forwarded = request.headers.get("X-Forwarded-For", "")
+    if request.app[keys.SETTINGS].trust_forwarded and forwarded:
+        # The last hop is what our proxy wrote; what stands before it is the client's own say.
+        return forwarded.rsplit(",", 1)[-1].strip()[:64]
+    return request.remote or "unknown"
+
+
 async def _session(request: web.Request) -> Session:
     try:
         return await get_session(request)
@@ -148,7 +157,7 @@ async def _session(request: web.Request) -> Session:
 
 async def _count_attempt(request: web.Request, email: str) -> None:
     redis = request.app[keys.REDIS]
-    limits = {f"attempts:email:{email.strip().lower()}": ATTEMPTS, f"attempts:client:{request.remote}": ATTEMPTS * 5}
+    limits = {f"attempts:email:{email.strip().lower()}": ATTEMPTS, f"attempts:client:{client(request)}": ATTEMPTS * 5}
     try:
         for key, limit in limits.items():
             async with redis.pipeline(transaction=True) as pipe:
@@ -166,7 +175,7 @@ async def _forgive(request: web.Request, email: str) -> None:
     """Somebody who knows the password isn't guessing it."""
     try:
         await request.app[keys.REDIS].delete(
-            f"attempts:email:{email.strip().lower()}", f"attempts:client:{request.remote}"
+            f"attempts:email:{email.strip().lower()}", f"attempts:client:{client(request)}"
         )
     except (RedisError, OSError) as error:
         raise _redis_away() from error

@@ -8,7 +8,7 @@ import structlog
 from aiohttp import web
 from redis.exceptions import RedisError
 
-from server import keys
+from server import keys, pages
 from server.auth import BadCredentials, NotSignedIn, TooManyAttempts
 from terminals.errors import Conflict, Ended, Invalid, NotFound, TerminalsError, Unavailable
 
@@ -36,9 +36,20 @@ HEADERS = {
 }
 
 
+def status_of(error: TerminalsError) -> int:
+    """502 for what LXD or a container said; 500 for what nobody foresaw."""
+    if error.code == "internal":
+        return 500
+    return next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 502)
+
+
+def _answer(request: web.Request, error: TerminalsError) -> web.Response:
+    return pages.error_page(error, status_of(error)) if pages.wants(request) else error_response(error)
+
+
 def error_response(error: TerminalsError) -> web.Response:
     """The JSON of an error, with its status."""
-    status = next((code for kind, code in STATUSES.items() if isinstance(error, kind)), 502)
+    status = status_of(error)
     headers = {"Retry-After": str(error.seconds)} if isinstance(error, TooManyAttempts) else {}
     return web.json_response({"error": {"code": error.code, "message": error.message}}, status=status, headers=headers)
 
@@ -58,6 +69,7 @@ async def correlate(request: web.Request, handler: Handler) -> web.StreamRespons
         status = response.status
     except web.HTTPException as error:
         status = error.status
+        error.headers.update(HEADERS)
         raise
     finally:
         seconds = time.monotonic() - began
@@ -72,6 +84,9 @@ async def correlate(request: web.Request, handler: Handler) -> web.StreamRespons
     if not response.prepared:
         response.headers["X-Request-Id"] = request_id
         response.headers.update(HEADERS)
+        if route.startswith("/static"):
+            # Their names hold their hash.
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
     return response
 
 
@@ -81,14 +96,16 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
     try:
         return await handler(request)
     except TerminalsError as error:
-        return error_response(error)
+        return _answer(request, error)
     except (RedisError, ConnectionError) as error:
         if isinstance(error, ConnectionResetError):
             raise
         log.warning("redis_away", reason=str(error))
-        return error_response(Unavailable("Redis doesn't answer. Open terminals go on; try again in a moment"))
+        return _answer(request, Unavailable("Redis doesn't answer. Open terminals go on; try again in a moment"))
     except web.HTTPException as error:
-        if request.path.startswith("/api/") and error.status >= 400:
+        if error.status == 404 and pages.wants(request):
+            return pages.error_page(TerminalsError("There is no such page", code="not_found"), error.status)
+        if error.status >= 400 and request.path.startswith("/api/"):
             code = {404: "not_found", 405: "wrong_method", 413: "too_big"}.get(error.status, "http")
             return web.json_response({"error": {"code": code, "message": error.reason}}, status=error.status)
         raise
@@ -96,7 +113,7 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         log.exception("request_failed")
         request_id = structlog.contextvars.get_contextvars().get("request", "")
         message = f"Something went wrong here. Tell your teacher this code: {request_id[:8]}"
-        return web.json_response({"error": {"code": "internal", "message": message}}, status=500)
+        return _answer(request, TerminalsError(message, code="internal"))
 
 
 @web.middleware

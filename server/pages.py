@@ -99,6 +99,11 @@ async def _user(request: web.Request) -> int:
         raise web.HTTPSeeOther(target) from error
 
 
+def wants(request: web.Request) -> bool:
+    """Whether an answer to this request is read by a person."""
+    return not request.path.startswith(("/api/", "/ws/")) and "text/html" in request.headers.get("Accept", "")
+
+
 def error_page(error: TerminalsError, status: int) -> web.Response:
     """An error for people: what, why, what now, and the code that ops can grep."""
     text = (

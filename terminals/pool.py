@@ -7,6 +7,7 @@ copy of it, started.
 import asyncio
 import secrets
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
 
 import structlog
 
@@ -19,6 +20,8 @@ log = structlog.get_logger(__name__)
 
 SUDOERS = b"student ALL=(ALL) NOPASSWD: ALL\n"
 DEPLOYMENT = "user.educenter.deployment"
+DRAFT_AGE = timedelta(minutes=15)
+"""A template in the making for longer has lost its maker."""
 OPENINGS = 4
 """Containers that are made at the same time: LXD's database suffers from mass opens."""
 
@@ -100,6 +103,20 @@ class Pool:
             if image not in self._templates:
                 self._templates[image] = await self._find_or_make(image)
             return self._templates[image]
+
+    async def prepare(self) -> dict[str, str]:
+        """Image alias → template, of every image; what earlier images, holders and killed makers left is deleted."""
+        found = {image: await self.template(image) for image in sorted(await self._lxd.image_aliases())}
+        for name in await self._lxd.names():
+            outdated = name.startswith("template-") and name not in found.values()
+            if outdated or (name.startswith("draft-") and await self._abandoned(name)):
+                log.info("template_deleted", template=name)
+                await self._lxd.delete(name)
+        return found
+
+    async def _abandoned(self, draft: str) -> bool:
+        made = datetime.fromisoformat((await self._lxd.instance(draft))["created_at"])
+        return datetime.now(UTC) - made > DRAFT_AGE
 
     async def _find_or_make(self, image: str) -> str:
         fingerprint = (await self._lxd.image_aliases()).get(image)

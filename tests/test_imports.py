@@ -22,7 +22,8 @@ EDGE = [
     {"metrics", "seed"},
     {"keys"},
     {"auth", "health"},
-    {"middlewares", "ws", "pages", "api"},
+    {"pages"},
+    {"middlewares", "ws", "api"},
     {"app"},
     {"__main__"},
 ]
