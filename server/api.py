@@ -1,5 +1,6 @@
 """The JSON API (docs/protocol.md): read the request, call one core function, shape the answer."""
 
+import json
 from typing import Any
 
 from aiohttp import web
@@ -7,6 +8,7 @@ from aiohttp import web
 from server import auth, keys
 from terminals.errors import Invalid, NotFound
 from terminals.pool import STEPS
+from terminals.store.database import ID
 from terminals.store.lessons import Card
 from terminals.store.sessions import Session
 from terminals.store.users import User
@@ -20,10 +22,10 @@ def routes() -> list[web.RouteDef]:
         web.get("/api/me", me),
         web.get("/api/lessons", lessons),
         web.post("/api/sessions", start_session),
-        web.get("/api/sessions/{id}", show_session),
-        web.delete("/api/sessions/{id}", end_session),
-        web.post("/api/sessions/{id}/terminals", add_terminal),
-        web.delete("/api/sessions/{id}/terminals/{terminal}", close_terminal),
+        web.get(f"/api/sessions/{{id:{ID}}}", show_session),
+        web.delete(f"/api/sessions/{{id:{ID}}}", end_session),
+        web.post(f"/api/sessions/{{id:{ID}}}/terminals", add_terminal),
+        web.delete(f"/api/sessions/{{id:{ID}}}/terminals/{{terminal:{ID}}}", close_terminal),
     ]
 
 
@@ -73,8 +75,6 @@ async def show_session(request: web.Request) -> web.Response:
 async def end_session(request: web.Request) -> web.Response:
     session = await _session(request)
     await request.app[keys.SESSIONS].end(session.id)
-    await request.app[keys.HUB].end_session(session.id)
-    await request.app[keys.BUS].notify("ended", session.id)
     return web.json_response({}, status=202)
 
 
@@ -101,10 +101,16 @@ async def _session(request: web.Request) -> Session:
 async def _body(request: web.Request) -> dict[str, Any]:
     try:
         found = await request.json()
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise Invalid("The body isn't JSON") from error
     if not isinstance(found, dict):
         raise Invalid("The body isn't a JSON object")
+    try:
+        text = json.dumps(found, ensure_ascii=False).encode()
+    except UnicodeEncodeError as error:
+        raise Invalid("The body holds half a character") from error
+    if b"\\u0000" in text:
+        raise Invalid("The body holds a NUL character")
     return found
 
 

@@ -98,12 +98,12 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     lxd = app[keys.LXD] = make_lxd(settings)
     holder = Holder.load(settings.holder_path)
     pool = Pool(lxd, holder, settings.lxd_pool, settings.deployment)
-    app[keys.HUB] = Hub(store, lxd, holder, pool, settings.instance)
-    app[keys.SESSIONS] = Sessions(store, pool, settings.instance)
-    app[keys.METRICS].watch(app[keys.HUB], lxd)
+    hub = app[keys.HUB] = Hub(store, lxd, holder, pool, settings.instance)
+    app[keys.METRICS].watch(hub, lxd)
     bus = app[keys.BUS] = Bus(app[keys.REDIS])
-    bus.on("ended", app[keys.HUB].end_session)
-    bus.on("revoked", app[keys.HUB].revoke)
+    bus.on("ended", hub.end_session)
+    bus.on("revoked", hub.revoke)
+    app[keys.SESSIONS] = Sessions(store, pool, hub, bus, settings.instance)
     yield
     await app[keys.SESSIONS].close()
     lxd.close()
@@ -123,9 +123,15 @@ async def _world(app: web.Application) -> AsyncIterator[None]:
             if answer != "ok":
                 log.error("dependency_away", service=service, reason=answer)
 
+    settings = app[keys.SETTINGS]
+    log.info(
+        "server_started", host=settings.host, port=settings.port, public_url=settings.public_url, demo=settings.demo
+    )
     async with running(look()):
         yield
 
 
 async def _drain(app: web.Application) -> None:
+    log.info("server_draining", terminals=len(app[keys.HUB].terminals))
     await app[keys.HUB].drain()
+    log.info("server_drained")

@@ -23,7 +23,7 @@ LONGEST_S = 24 * 3600
 IDLE_S = 2 * 3600
 """A sign-in that no page renews ends after so long; open pages renew it every 10 minutes."""
 ATTEMPTS = 10
-"""Failed sign-ins for one address, and five times as many from one client, within the window."""
+"""Failed sign-ins for one address from one client within the window; five times as many from one client in all."""
 ATTEMPTS_WINDOW_S = 300
 
 
@@ -155,11 +155,20 @@ async def _session(request: web.Request) -> Session:
         raise _redis_away() from error
 
 
+def _counters(request: web.Request, email: str) -> dict[str, int]:
+    """Redis key → attempts allowed: for this address from this client, for the address, for the client."""
+    address, origin = email.strip().lower(), client(request)
+    return {
+        f"attempts:pair:{address}:{origin}": ATTEMPTS,
+        f"attempts:email:{address}": ATTEMPTS * 10,
+        f"attempts:client:{origin}": ATTEMPTS * 5,
+    }
+
+
 async def _count_attempt(request: web.Request, email: str) -> None:
     redis = request.app[keys.REDIS]
-    limits = {f"attempts:email:{email.strip().lower()}": ATTEMPTS, f"attempts:client:{client(request)}": ATTEMPTS * 5}
     try:
-        for key, limit in limits.items():
+        for key, limit in _counters(request, email).items():
             async with redis.pipeline(transaction=True) as pipe:
                 pipe.execute_command("INCR", key)
                 pipe.execute_command("EXPIRE", key, ATTEMPTS_WINDOW_S, "NX")
@@ -172,11 +181,16 @@ async def _count_attempt(request: web.Request, email: str) -> None:
 
 
 async def _forgive(request: web.Request, email: str) -> None:
-    """Somebody who knows the password isn't guessing it."""
+    """Who knows the password isn't guessing it; but one account is no licence to guess others from the same client."""
+    redis = request.app[keys.REDIS]
+    pair, address, origin = _counters(request, email)
     try:
-        await request.app[keys.REDIS].delete(
-            f"attempts:email:{email.strip().lower()}", f"attempts:client:{client(request)}"
-        )
+        async with redis.pipeline(transaction=True) as pipe:
+            pipe.execute_command("DEL", pair, address)
+            pipe.execute_command("DECR", origin)
+            count = (await pipe.execute())[-1]
+        if count <= 0:
+            await redis.delete(origin)
     except (RedisError, OSError) as error:
         raise _redis_away() from error
 

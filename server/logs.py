@@ -10,6 +10,11 @@ _QUIET = ("urllib3", "requests", "websockets", "ws4py", "asyncio")
 """Their debug lines hold exec addresses, which hold secrets."""
 
 
+def _tracebacks() -> structlog.processors.ExceptionRenderer:
+    # Never the variables of a frame: they hold passwords, exec secrets and what people type.
+    return structlog.processors.ExceptionRenderer(structlog.tracebacks.ExceptionDictTransformer(show_locals=False))
+
+
 def configure(level: str, style: str) -> None:
     """`style`: json, console, or auto (console where stdout is a terminal)."""
     console = style == "console" or (style == "auto" and sys.stdout.isatty())
@@ -21,9 +26,9 @@ def configure(level: str, style: str) -> None:
         structlog.processors.StackInfoRenderer(),
     ]
     renderer: list[Any] = (
-        [structlog.dev.ConsoleRenderer()]
+        [structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)]
         if console
-        else [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        else [_tracebacks(), structlog.processors.JSONRenderer()]
     )
     structlog.configure(
         processors=[

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from server import auth, keys
 from terminals.errors import NotFound, TerminalsError
+from terminals.store.database import ID
 
 _SHELL = """<!doctype html>
 <html lang="en">
@@ -71,7 +72,7 @@ BUNDLE = web.AppKey("bundle", Bundle)
 
 def routes() -> list[web.RouteDef]:
     """The pages; static files are the application's."""
-    return [web.get("/", lessons), web.get("/signin", signin), web.get("/sessions/{id}", lab)]
+    return [web.get("/", lessons), web.get("/signin", signin), web.get(f"/sessions/{{id:{ID}}}", lab)]
 
 
 async def signin(request: web.Request) -> web.Response:

@@ -100,8 +100,8 @@ def read(env: Env | None = None) -> Settings:
         deployment=env.str("DEPLOYMENT", "educenter"),
         holder_path=_path(env, "HOLDER_PATH", "terminals/holder/build/holder"),
         static_dir=_path(env, "STATIC_DIR", "static/dist"),
-        public_url=env.str("PUBLIC_URL", "").rstrip("/"),
-        allowed_origins=tuple(origin.rstrip("/") for origin in _list(env, "ALLOWED_ORIGINS")),
+        public_url=_origin(env.str("PUBLIC_URL", "")),
+        allowed_origins=tuple(_origin(origin) for origin in _list(env, "ALLOWED_ORIGINS")),
         insecure_http=_flag(env, "INSECURE_HTTP", problems),
         trust_forwarded=_flag(env, "TRUST_FORWARDED", problems),
         host=env.str("HOST", "127.0.0.1"),
@@ -117,6 +117,13 @@ def read(env: Env | None = None) -> Settings:
     if problems:
         raise BadSettings(problems)
     return settings
+
+
+def _origin(text: str) -> str:
+    """As browsers write it: small letters, no default port, no slash at the end."""
+    text = text.rstrip("/").lower()
+    default = {"https": ":443", "http": ":80"}.get(text.split("://")[0])
+    return text.removesuffix(default) if default else text
 
 
 def _path(env: Env, name: str, default: str) -> Path:
@@ -142,6 +149,7 @@ def _number(env: Env, name: str, default: float, problems: list[str]) -> float:
         number = -1
     if not 0 <= number < 65536:
         problems.append(f"{name}={text}: say a number from 0 to 65535")
+        return default
     return number
 
 

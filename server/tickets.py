@@ -12,11 +12,10 @@ LIFETIME_S = 12 * 3600
 
 @dataclass(frozen=True, slots=True)
 class Ticket:
-    """Who may come back to what, as what, made when (unix seconds)."""
+    """Who may come back to what, made when (unix seconds)."""
 
     user: int
     terminal: str
-    role: str
     made: int
 
 
@@ -26,8 +25,8 @@ class Tickets:
     def __init__(self, secret_key: str) -> None:
         self._key = hmac.digest(secret_key.encode(), b"educenter resume ticket", "sha256")
 
-    def sign(self, user: int, terminal: str, role: str) -> str:
-        body = json.dumps([user, terminal, role, int(time.time())], separators=(",", ":")).encode()
+    def sign(self, user: int, terminal: str) -> str:
+        body = json.dumps([user, terminal, int(time.time())], separators=(",", ":")).encode()
         return _text(body) + "." + _text(self._mac(body))
 
     def read(self, ticket: str) -> Ticket | None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import time
 from dataclasses import dataclass
 
@@ -25,6 +26,7 @@ from terminals.errors import (
     Unavailable,
 )
 from terminals.frames import BadFrame
+from terminals.store.database import ID
 from terminals.terminal import Terminal
 from terminals.viewer import Viewer
 
@@ -35,6 +37,8 @@ MESSAGE_LIMIT = 32_768
 ATTACH_TIMEOUT_S = 5
 SEND_TIMEOUT_S = 30
 """A browser that takes nothing for so long is gone."""
+HEARTBEAT_S = 20
+"""A browser answers these by itself, also in a hidden tab whose own pings are throttled."""
 CLOSE_TIMEOUT_S = 2
 """aiohttp's own close waits for a peer that may never answer."""
 WRITE_LIMIT = 65_536
@@ -75,16 +79,24 @@ async def terminal_socket(request: web.Request) -> web.StreamResponse:
         log.warning("origin_refused", origin=request.headers.get("Origin", "")[:200])
         raise web.HTTPForbidden(text="This page may not open terminals here: its Origin isn't on the list")
     socket = web.WebSocketResponse(
-        protocols=(PROTOCOL,), compress=False, max_msg_size=MESSAGE_LIMIT, autoping=True, writer_limit=WRITE_LIMIT
+        protocols=(PROTOCOL,),
+        compress=False,
+        max_msg_size=MESSAGE_LIMIT,
+        heartbeat=HEARTBEAT_S,
+        writer_limit=WRITE_LIMIT,
     )
     await socket.prepare(request)
-    name = request.match_info["id"]
+    # What can't be an id is nobody's terminal; it is told so like every other unknown one.
+    name = request.match_info["id"] if re.fullmatch(ID, request.match_info["id"]) else "unknown"
     structlog.contextvars.bind_contextvars(terminal=name)
     connection = Connection(request, socket, name)
     try:
         await connection.serve()
     except (BadFrame, TerminalsError) as error:
         await close(socket, error)
+    except Exception:
+        log.exception("socket_failed")
+        await close(socket, Unavailable("Something went wrong here; connect again", code="internal"))
     except (TimeoutError, ConnectionResetError, ClientConnectionResetError):
         # The browser went away while something was sent to it: the usual end of a socket.
         abort(request)
@@ -104,19 +116,20 @@ class Connection:
         self._began = time.monotonic()
         self._viewer: Viewer | None = None
         self._terminal: Terminal | None = None
+        self._by_ticket = False
 
     async def serve(self) -> None:
         """Attach, then read and write until either side ends."""
         hello = await self._hello()
         user = await self._who(hello)
         structlog.contextvars.bind_contextvars(user=user)
-        self._terminal = await self._app[keys.HUB].open(self._name, user, hello.size)
+        drives = hello.role == "driver"
+        self._terminal = await self._app[keys.HUB].open(self._name, user, hello.size, drives=drives)
         viewer = self._viewer = Viewer(user, hello.writer, hello.role, hello.size)
         self._app[keys.METRICS].viewers.inc()
         writing = asyncio.create_task(self._write_frames(viewer, self._terminal), name="viewer-writer")
         try:
-            ticket = self._app[keys.TICKETS].sign(user, self._name, hello.role)
-            await self._terminal.attach(viewer, hello.birth, hello.offset, ticket)
+            await self._terminal.attach(viewer, hello.birth, hello.offset, self._ticket(user, hello))
             log.info("viewer_attached", role=viewer.role, offset=hello.offset)
             await self._read_frames(viewer, self._terminal, writing)
         finally:
@@ -158,11 +171,18 @@ class Connection:
             return (await auth.signed_in(self._request)).id
         except (auth.NotSignedIn, Unavailable) as error:
             ticket = self._app[keys.TICKETS].read(hello.ticket) if hello.ticket else None
-            if ticket is None or ticket.terminal != self._name or ticket.role != hello.role:
+            if ticket is None or ticket.terminal != self._name:
                 raise
             await self._check_revoked(ticket.user, ticket.made, error)
+            self._by_ticket = True
             log.info("ticket_used")
             return ticket.user
+
+    def _ticket(self, user: int, hello: Hello) -> str:
+        """A ticket that admitted is handed back as it is: it must not renew itself for ever."""
+        if self._by_ticket and hello.ticket:
+            return hello.ticket
+        return self._app[keys.TICKETS].sign(user, self._name)
 
     async def _check_revoked(self, user: int, made: int, why: TerminalsError) -> None:
         try:
@@ -177,7 +197,7 @@ class Connection:
 
     async def _read_frames(self, viewer: Viewer, terminal: Terminal, writing: "asyncio.Task[None]") -> None:
         allowance, filled = float(FRAMES_PER_S), time.monotonic()
-        while not writing.done():
+        while not writing.done() and viewer.closing is None:
             message = await self._socket.receive()
             if message.type is WSMsgType.BINARY:
                 await self._binary(viewer, terminal, message.data)
@@ -191,6 +211,9 @@ class Connection:
             filled = now
             if allowance < 0:
                 await asyncio.sleep(-allowance / FRAMES_PER_S)
+        if viewer.closing is not None:
+            # What is queued is still sent, then the socket is closed, by the writer.
+            await asyncio.wait([writing], timeout=CLOSE_TIMEOUT_S)
         if writing.done():
             # It raises what ended it.
             writing.result()
@@ -215,6 +238,14 @@ class Connection:
     # -- terminal → browser ------------------------------------------------------------------------------------------
 
     async def _write_frames(self, viewer: Viewer, terminal: Terminal) -> None:
+        try:
+            await self._write(viewer, terminal)
+        except (OSError, TimeoutError, ClientConnectionResetError):
+            # The reader waits on the same connection: it must hear of this.
+            abort(self._request)
+            raise
+
+    async def _write(self, viewer: Viewer, terminal: Terminal) -> None:
         socket = self._socket
         while True:
             messages = await viewer.next()
@@ -222,8 +253,7 @@ class Connection:
                 for message in messages:
                     if isinstance(message, bytes):
                         await socket.send_bytes(message)
-                        if message[0] == frames.OUTPUT:
-                            viewer.sent += len(message) - frames.OUTPUT_HEAD
+                        viewer.sent += len(message)
                     else:
                         await socket.send_str(message)
             if not messages and viewer.closing is not None:
@@ -241,7 +271,7 @@ def read_json(text: str) -> dict[str, object]:
     """
     try:
         found = json.loads(text)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise BadFrame("text that isn't JSON") from error
     if not isinstance(found, dict):
         raise BadFrame("JSON that isn't an object")

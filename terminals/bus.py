@@ -55,9 +55,13 @@ class Bus:
     async def _handle(self, data: bytes) -> None:
         try:
             kind, value = json.loads(data)
-        except ValueError:
+        except (ValueError, TypeError):
             log.warning("notice_not_understood")
             return
         handler = self._handlers.get(kind)
         if handler is not None:
-            await handler(str(value))
+            try:
+                await handler(str(value))
+            except Exception:
+                # One bad notice must not make this instance deaf.
+                log.exception("notice_failed", kind=kind)

@@ -26,6 +26,10 @@ OPEN_TIMEOUT_S = 10
 CLOSE_TIMEOUT_S = 2
 STDERR_LIMIT = 8_192
 """Bytes of the bridge's stderr that are kept for the log; the rest is read and dropped."""
+STDERR_FLOOD = 1_048_576
+"""Bytes of stderr after which it isn't our bridge that writes."""
+SEND_TIMEOUT_S = 5
+"""A holder that takes nothing for so long is stopped, or isn't ours."""
 MESSAGE_LIMIT = 131_072
 """Bytes: LXD's stdout messages are at most 65,536."""
 STDIN_LIMIT = 65_536
@@ -41,10 +45,20 @@ class Attach:
     """16 bytes; zeros when this pty was never seen."""
     offset: int
     size: tuple[int, int]
+    """(0, 0) leaves the pty's."""
     window: int = frames.WINDOW_MIN
+    forced: bool = True
+    """Cuts an older owner off; else an owner that lives is left alone."""
 
     def frame(self) -> bytes:
-        return frames.attach(epoch=self.epoch, birth=self.birth, offset=self.offset, window=self.window, size=self.size)
+        return frames.attach(
+            epoch=self.epoch,
+            birth=self.birth,
+            offset=self.offset,
+            window=self.window,
+            size=self.size,
+            forced=self.forced,
+        )
 
 
 class Exec:
@@ -75,7 +89,7 @@ class Exec:
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
                 await opened.send(attach.frame() + b"".join(more))
-                await opened._greet()
+                await opened._greet(attach)
         except TimeoutError as error:
             await opened.close()
             raise Cut("the holder didn't answer in time" + opened._complaint()) from error
@@ -112,24 +126,32 @@ class Exec:
             raise Cut(f"the holder broke the protocol ({error})") from error
 
     async def send(self, data: bytes) -> None:
-        """Sends whole frames; waits while LXD doesn't take them.
+        """Sends whole frames; waits a little while LXD doesn't take them.
 
         Raises:
-            Cut: the path broke.
+            Cut: the path broke, or the other side stopped reading: then the path is broken from here, too.
         """
         try:
-            await self._stdin.send(data)
+            async with asyncio.timeout(SEND_TIMEOUT_S):
+                await self._stdin.send(data)
         except ConnectionClosed as error:
             raise Cut("LXD closed the stream") from error
+        except TimeoutError as error:
+            self.abort()
+            raise Cut("the holder takes no input") from error
+
+    def abort(self) -> None:
+        """Breaks the path at once: whoever reads or writes gets `Cut`."""
+        for socket in self._sockets.values():
+            socket.transport.abort()
 
     async def close(self) -> None:
         """Closes every socket, the control socket too: any left open would keep the bridge alive."""
         self._stderr_task.cancel()
-        with suppress(asyncio.CancelledError):
-            await self._stderr_task
+        await asyncio.gather(self._stderr_task, return_exceptions=True)
         await _close_all(self._sockets.values())
 
-    async def _greet(self) -> None:
+    async def _greet(self, attach: Attach) -> None:
         bodies = await self.read()
         first = bodies[0]
         if first[0] == frames.ERROR:
@@ -139,6 +161,8 @@ class Exec:
         self.hello = frames.read_hello(first)
         if self.hello.version != frames.VERSION:
             raise Refused(f"the holder speaks version {self.hello.version}", code="holder_version")
+        if not self.hello.believable(attach.birth, attach.offset):
+            raise Cut("the holder's hello can't be its own")
         self._early = bodies[1:]
 
     def refusal(self, body: bytes) -> Exception:
@@ -163,17 +187,31 @@ class Exec:
         return f" ({text[:300]})" if text else ""
 
     async def _read_stderr(self) -> None:
+        flood = 0
         with suppress(ConnectionClosed):
             async for message in self._sockets["2"]:
                 if not message or isinstance(message, str):
                     return
                 self._stderr += message[: STDERR_LIMIT - len(self._stderr)]
+                flood += len(message)
+                if flood > STDERR_FLOOD:
+                    self.abort()
+                    return
 
 
 async def _connect_all(address: Address, started: ExecSockets) -> dict[str, ClientConnection]:
     """All sockets of an exec, at the same time: LXD gives up after 5 s when one is missing."""
     names = list(started.secrets)
-    found = await asyncio.gather(*(_connect(address, started, name) for name in names), return_exceptions=True)
+    tasks = [asyncio.create_task(_connect(address, started, name)) for name in names]
+    try:
+        await asyncio.wait(tasks)
+    except asyncio.CancelledError:
+        for task in tasks:
+            task.cancel()
+        left = await asyncio.gather(*tasks, return_exceptions=True)
+        await _close_all(socket for socket in left if isinstance(socket, ClientConnection))
+        raise
+    found = await asyncio.gather(*tasks, return_exceptions=True)
     sockets = {name: socket for name, socket in zip(names, found, strict=True) if isinstance(socket, ClientConnection)}
     failures = [socket for socket in found if isinstance(socket, BaseException)]
     if failures:

@@ -22,12 +22,15 @@ class Flow:
         self.window = WINDOW_MIN
         self.coasting = False
         """Nobody renders: the owner acks what it has read."""
+        self.driven = False
+        """There was a driver at some time. With watchers only, nothing is held back."""
         self._rate = 0.0
         self._measured_at = now
         self._waiting_since: float | None = now
 
     def begin(self, now: float) -> None:
         """A driver is there (again)."""
+        self.driven = True
         self.coasting = False
         self._measured_at = now
         self._waiting_since = now
@@ -36,13 +39,23 @@ class Flow:
         """The driver is gone; the output is held back for a while."""
         self._waiting_since = now
 
-    def watch_only(self) -> None:
-        """There never was a driver: watchers don't slow the source."""
-        self.coasting = True
+    def skip(self, offset: int) -> None:
+        """What lies below `offset` is gone."""
+        self.released = max(self.released, offset)
+        self.rendered = max(self.rendered, offset)
+
+    @property
+    def granted(self) -> int:
+        """The window that the holder has now."""
+        return WINDOW_MAX if self.coasting else self.window
 
     def ack(self, offset: int, end: int, now: float) -> None:
         """The driver has rendered up to `offset` of `end`. Old and impossible acks change nothing."""
-        if not self.rendered < offset <= end:
+        if not self.rendered <= offset <= end:
+            return
+        if offset == end:
+            self._waiting_since = None
+        if offset == self.rendered:
             return
         seconds = max(now - self._measured_at, 1e-4)
         # While everything is rendered at once the time between acks is the program's, not the page's.
@@ -71,7 +84,7 @@ class Flow:
         if target - self.released < least:
             return None
         self.released = target
-        return target, WINDOW_MAX if self.coasting else self.window
+        return target, self.granted
 
     def excess(self, end: int) -> bool:
         """Whether the holder sent more than it ever may: then it is not ours."""

@@ -10,17 +10,22 @@ from dataclasses import dataclass
 VERSION = 1
 # LXD hands stdout on in messages of at most 64 KiB, so a frame and its 3-byte length fit one of them.
 MAX_BODY = 65_532
-MAX_OUTPUT = 32_768
 MAX_INPUT = 16_384
 """Bytes of input in one browser frame."""
 FROM_BASE = 2**64 - 1
 """As an attach offset: all that the ring still has."""
+OFFSET_LIMIT = 2**62
+"""More bytes than any pty puts out: offsets beyond it are forged."""
+RING = 1_048_576
+"""Bytes of a holder's ring."""
 WINDOW_MIN = 65_536
 WINDOW_MAX = 524_288
+MOST_CELLS = 1_000
+"""Columns or rows of a terminal."""
 OUTPUT_HEAD = 9
 """Bytes before the output in an O body: the type and the offset."""
 
-ATTACH, INPUT, WRITER, ACK, RESIZE, PING, QUERY, HANGUP = b"A", b"I", b"W", b"C", b"R", b"P", b"Q", b"Z"
+ATTACH, INPUT, WRITER, ACK, RESIZE, PING, HANGUP = b"A", b"I", b"W", b"C", b"R", b"P", b"Z"
 # Types as integers, as indexing a body gives them.
 HELLO, OUTPUT, GAP, TAKEN, NAK, STATUS, EXIT, PONG, ERROR = b"HOGKNTXPE"
 BROWSER_INPUT, BROWSER_ACK, BROWSER_RESIZE, BROWSER_PING = b"IARP"
@@ -99,6 +104,17 @@ class Hello:
     rows: int
     start: int
     """The offset that output follows from."""
+
+    def believable(self, birth: bytes, offset: int) -> bool:
+        """Whether an honest holder could say this to who attached with `birth` (zeros: any) and at `offset`."""
+        return (
+            self.base <= self.acked <= self.head < OFFSET_LIMIT
+            and self.head - self.base <= RING
+            and self.start in (offset, self.base)
+            and birth in (bytes(16), self.birth)
+            and self.cols <= MOST_CELLS
+            and self.rows <= MOST_CELLS
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +302,6 @@ def check_size(cols: int, rows: int) -> tuple[int, int]:
     Raises:
         BadFrame: it can't.
     """
-    if not (2 <= cols <= 1000 and 1 <= rows <= 1000):
+    if not (2 <= cols <= MOST_CELLS and 1 <= rows <= MOST_CELLS):
         raise BadFrame(f"size {cols}×{rows}")
     return cols, rows

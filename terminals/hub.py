@@ -1,7 +1,9 @@
 """Hub: this instance's terminals: open, claim, drain. The one door for the edge's WebSocket."""
 
 import asyncio
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, replace
+from weakref import WeakValueDictionary
 
 import structlog
 
@@ -17,23 +19,25 @@ from terminals.terminal import Terminal
 log = structlog.get_logger(__name__)
 
 TICK_S = 2.0
-UNKNOWN = "There is no such terminal: it was closed, or its lab has ended"
-"""Somebody else's is told the same."""
 TOUCH_EVERY = 15
 """Ticks between two notes that these sessions are open."""
 DETACH_AFTER_S = 60.0
 """With no viewer for so long the exec is detached: the holder keeps the shell, nothing runs for it on the host."""
 TAMPERED = 1_000
 """A holder whose epoch is further ahead of ours than any restored database explains."""
-CLOSING_SIZE = (80, 24)
 CLAIMS = 16
 """Terminals that are being attached at the same time: LXD's database suffers from mass opens."""
+CLOSING_SIZE = (80, 24)
+UNKNOWN = "There is no such terminal: it was closed, or its lab has ended"
+"""Somebody else's is told the same."""
 
 
 @dataclass(slots=True)
 class _Held:
     terminal: Terminal
     task: asyncio.Task[None]
+    tick: asyncio.Task[None] | None = None
+    """One stuck terminal must not hold up the others' ticks."""
 
 
 class Hub:
@@ -46,7 +50,8 @@ class Hub:
         self._pool = pool
         self._instance = instance
         self._held: dict[str, _Held] = {}
-        self._locks: dict[str, asyncio.Lock] = {}
+        # Each lock lives as long as somebody opens that terminal.
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._claims = asyncio.Semaphore(CLAIMS)
         self.draining = False
 
@@ -54,86 +59,90 @@ class Hub:
     def terminals(self) -> list[Terminal]:
         return [held.terminal for held in self._held.values()]
 
-    async def open(self, terminal: str, user: int, size: tuple[int, int]) -> Terminal:
+    async def open(self, terminal: str, user: int, size: tuple[int, int], *, drives: bool = True) -> Terminal:
         """The user's terminal, claimed for this instance if it isn't already ours. Ours needs no database.
 
+        Who only watches leaves an owner that lives alone, and the pty's size.
+
         Raises:
-            NotFound: unknown, or somebody else's. Ended. Unavailable.
+            NotFound: unknown, or somebody else's.
+            Unavailable: no database, or this instance drains.
         """
-        if self.draining:
-            raise Unavailable("This server is being replaced: connect again", code="draining")
         lock = self._locks.setdefault(terminal, asyncio.Lock())
-        try:
-            async with lock:
-                held = self._held.get(terminal)
-                if held is not None and held.terminal.over is None:
-                    if held.terminal.claim.user != user:
-                        raise NotFound(UNKNOWN)
-                    return held.terminal
-                claim = await self._store.terminals.claim(terminal, user, self._instance)
-                if claim is None:
-                    raise await self._why_not(terminal, user)
-                log.info("terminal_claimed", terminal=terminal, epoch=claim.epoch)
-                return await self._hold(claim, size)
-        finally:
-            if not lock.locked():
-                self._locks.pop(terminal, None)
+        async with lock:
+            held = self._held.get(terminal)
+            if held is not None and held.terminal.over is None:
+                if held.terminal.claim.user != user:
+                    raise NotFound(UNKNOWN)
+                return held.terminal
+            claim = await self._store.terminals.claim(terminal, user, self._instance)
+            if claim is None:
+                raise await self._why_not(terminal, user)
+            log.info("terminal_claimed", terminal=terminal, epoch=claim.epoch)
+            if held is not None:
+                await self._let_go(held, Taken("claimed anew", epoch=claim.epoch))
+            if self.draining:
+                raise Unavailable("This server is being replaced: connect again", code="draining")
+            return self._hold(claim, size, forced=drives)
 
     async def run(self) -> None:
         """Ticks every terminal; lets go of those that nobody looks at."""
-        loop = asyncio.get_running_loop()
         ticks = 0
         while True:
             await asyncio.sleep(TICK_S)
             ticks += 1
-            results = await asyncio.gather(*(t.tick() for t in self.terminals), return_exceptions=True)
-            for error in results:
-                if isinstance(error, Exception):
-                    log.error("tick_failed", exc_info=error)
-            await self._release_lonely(loop.time())
-            if ticks % TOUCH_EVERY == 0:
-                await self._touch()
+            try:
+                self._tick()
+                await self._release_lonely(time.monotonic())
+                if ticks % TOUCH_EVERY == 0:
+                    await self._touch()
+            except Exception:
+                # Every terminal here hangs on this loop: it must outlive what nobody foresaw.
+                log.exception("hub_turn_failed")
 
     async def close_terminal(self, terminal: str, session: str, user: int) -> None:
         """The tab was closed: its programs are hung up, its viewers go, its row goes. Claims it first where it isn't ours.
 
         Raises:
             NotFound: the session has no such terminal.
+            Unavailable: its shell can't be reached now.
         """
         if terminal not in await self._store.terminals.of_session(session):
             raise NotFound("This lab has no such terminal")
-        held = await self.open(terminal, user, CLOSING_SIZE)
-        await held.hang_up()
-        await self._let_go(terminal, Ended("this terminal was closed"))
+        opened = await self.open(terminal, user, CLOSING_SIZE)
+        if not await opened.hang_up():
+            raise Unavailable("The terminal can't be reached to be closed. Try again in a moment")
+        if (held := self._held.get(terminal)) is not None:
+            await self._let_go(held, NotFound("this terminal was closed"))
         await self._store.terminals.delete(terminal, session)
 
     async def end_session(self, session: str) -> None:
         """Sends the session's viewers here away."""
-        for held in list(self._held.values()):
-            if held.terminal.claim.session == session:
-                await self._let_go(held.terminal.claim.terminal, Ended("this lab has ended"))
+        ending = [held for held in self._held.values() if held.terminal.claim.session == session]
+        await asyncio.gather(*(self._let_go(held, Ended("this lab has ended")) for held in ending))
 
     async def revoke(self, user: str) -> None:
-        """Closes every socket of a user (by id) whose sign-in was revoked."""
+        """Closes every socket of a user, by id, whose sign-in was revoked."""
         reason = Forbidden("your sign-in was ended")
         for terminal in self.terminals:
-            for viewer in list(terminal.viewers):
-                if str(viewer.user) == user:
+            for viewer in terminal.sinks.everybody():
+                if viewer.user == int(user):
                     viewer.close(reason)
 
     async def drain(self) -> None:
         """Takes nothing new, detaches every exec and tells every viewer to connect again. The holders keep the shells."""
         self.draining = True
         reason = Unavailable("this server is being replaced: connect again", code="draining")
-        await asyncio.gather(*(self._let_go(name, reason) for name in list(self._held)))
+        await asyncio.gather(*(self._let_go(held, reason) for held in list(self._held.values())))
 
     # -- claiming ----------------------------------------------------------------------------------------------------
 
-    async def _hold(self, claim: Claim, size: tuple[int, int]) -> Terminal:
-        await self._let_go(claim.terminal, Taken("claimed anew", epoch=claim.epoch))
+    def _hold(self, claim: Claim, size: tuple[int, int], *, forced: bool) -> Terminal:
         terminal: Terminal
 
         async def open_exec(attach: Attach, more: bytes) -> Exec:
+            if not forced and not terminal.attaches:
+                attach = replace(attach, forced=False, size=(0, 0) if terminal.birth else attach.size)
             async with self._claims:
                 return await self._open_exec(terminal, attach, more)
 
@@ -147,10 +156,8 @@ class Hub:
             await terminal.run()
         except Exception:
             log.exception("terminal_failed", terminal=terminal.claim.terminal)
-            terminal.close(
-                Unavailable("Something went wrong here. Your programs keep running; connect again", code="internal")
-            )
-            raise
+            reason = "Something went wrong here. Your programs keep running; connect again"
+            terminal.close(Unavailable(reason, code="internal"))
 
     async def _open_exec(self, terminal: Terminal, attach: Attach, more: bytes) -> Exec:
         """One try at attaching to the holder, with what can be mended on the way mended."""
@@ -166,17 +173,24 @@ class Hub:
         except NotFound as error:
             raise await self._why_not(claim.terminal, claim.user) from error
         except Taken as error:
-            if terminal.attaches:
+            if terminal.attaches or not attach.forced:
                 raise
             await self._overtake(terminal, error)
-            attach = Attach(terminal.claim.epoch, attach.birth, attach.offset, attach.size, attach.window)
+            attach = replace(attach, epoch=terminal.claim.epoch)
             opened = await Exec.open(self._lxd, claim.container, command, attach, more)
         if not born:
-            await self._keep_birth(claim, opened.hello.birth)
+            try:
+                await self._keep_birth(terminal.claim, opened.hello.birth)
+            except BaseException:
+                await asyncio.shield(opened.close())
+                raise
         return opened
 
     async def _mend(self, claim: Claim, error: Refused) -> bool:
         """Whether trying again makes sense: the container was woken, or given the holder."""
+        if await self._store.terminals.state(claim.terminal, claim.user) != "live":
+            # A container that is being deleted must not be woken.
+            raise await self._why_not(claim.terminal, claim.user) from error
         if self._holder.missing(error):
             log.info("holder_installed", container=claim.container)
             await self._holder.install(self._lxd, claim.container)
@@ -213,27 +227,37 @@ class Hub:
             return NotFound(UNKNOWN)
         if state == "starting":
             return Unavailable("This lab is still starting", code="starting")
-        return Unavailable("This lab's container is gone from the host. Tell your teacher", code="no_container")
+        return Lost("This lab's container is gone from the host. End the lab and start it again")
 
-    # -- letting go --------------------------------------------------------------------------------------------------
+    # -- ticking and letting go --------------------------------------------------------------------------------------
 
-    async def _let_go(self, terminal: str, reason: TerminalsError) -> None:
-        held = self._held.pop(terminal, None)
-        if held is None:
-            return
+    def _tick(self) -> None:
+        for held in self._held.values():
+            if held.tick is not None and not held.tick.done():
+                continue
+            if held.tick is not None and not held.tick.cancelled() and (error := held.tick.exception()) is not None:
+                log.error("tick_failed", terminal=held.terminal.claim.terminal, exc_info=error)
+            held.tick = asyncio.create_task(held.terminal.tick(), name="terminal-tick")
+
+    async def _let_go(self, held: _Held, reason: TerminalsError) -> None:
+        name = held.terminal.claim.terminal
+        if self._held.get(name) is held:
+            del self._held[name]
         held.terminal.close(reason)
-        held.task.cancel()
-        await asyncio.gather(held.task, return_exceptions=True)
+        tasks = [task for task in (held.task, held.tick) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _release_lonely(self, now: float) -> None:
         for held in list(self._held.values()):
-            terminal = held.terminal
-            if terminal.lonely and (held.task.done() or now - terminal.alone_since > DETACH_AFTER_S):
-                log.info("terminal_released", terminal=terminal.claim.terminal)
-                await self._let_go(terminal.claim.terminal, Unavailable("released", code="released"))
+            sinks = held.terminal.sinks
+            if sinks.lonely and (held.task.done() or now - sinks.alone_since > DETACH_AFTER_S):
+                log.info("terminal_released", terminal=held.terminal.claim.terminal)
+                await self._let_go(held, Unavailable("released", code="released"))
 
     async def _touch(self) -> None:
-        sessions = {terminal.claim.session for terminal in self.terminals if terminal.viewers}
+        sessions = {terminal.claim.session for terminal in self.terminals if terminal.sinks.viewers}
         try:
             await self._store.sessions.touch(list(sessions))
         except Unavailable as error:

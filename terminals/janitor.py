@@ -34,6 +34,9 @@ class Janitor:
                         await self.sweep()
             except TerminalsError as error:
                 log.warning("sweep_failed", reason=error.message)
+            except Exception:
+                # Nobody sweeps when this loop is dead.
+                log.exception("sweep_failed")
             await asyncio.sleep(EVERY_S)
 
     async def sweep(self) -> None:
@@ -46,5 +49,5 @@ class Janitor:
             await self._sessions.end(
                 session, ("interrupted", "The server stopped while your lab was starting. Start again")
             )
-        for container in await self._store.containers.gone():
+        for container in await self._store.containers.gone(ABANDONED_S):
             await self._sessions.clear(container)

@@ -22,7 +22,9 @@ from terminals.errors import Invalid, NotFound, Refused, Unavailable
 
 log = structlog.get_logger(__name__)
 
-THREADS = 16
+THREADS, QUICK_THREADS = 12, 8
+"""For calls that may take long, and for those that a waiting person's prompt hangs on."""
+QUICK = frozenset(("exec", "instance", "answers", "complaint"))
 CONNECT_TIMEOUT_S = 5
 BUSY_TRIES, BUSY_S = 10, 1.0
 READ_TIMEOUT_S = 70
@@ -91,12 +93,14 @@ class Lxd:
         self.project = project
         self.calls = Calls()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="lxd")
+        self._quick = ThreadPoolExecutor(QUICK_THREADS, thread_name_prefix="lxd-quick")
         self._lock = threading.Lock()
         self._client: pylxd.Client | None = None
 
     def close(self) -> None:
         """Lets running calls end by themselves; none is begun any more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        for threads in (self._threads, self._quick):
+            threads.shutdown(wait=False, cancel_futures=True)
 
     # -- instances -------------------------------------------------------------------------------------------------
 
@@ -273,7 +277,8 @@ class Lxd:
         """Runs `call` in the pool and translates what pylxd and requests raise."""
         began, result = time.monotonic(), "ok"
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, self._call, call)
+            threads = self._quick if operation in QUICK else self._threads
+            return await asyncio.get_running_loop().run_in_executor(threads, self._call, call)
         except exceptions.NotFound as error:
             result = "not_found"
             raise NotFound(f"LXD has no such thing: {error}") from error

@@ -22,8 +22,9 @@ SUDOERS = b"student ALL=(ALL) NOPASSWD: ALL\n"
 DEPLOYMENT = "user.educenter.deployment"
 DRAFT_AGE = timedelta(minutes=15)
 """A template in the making for longer has lost its maker."""
+TEMPLATE_AGE = timedelta(days=1)
 OPENINGS = 4
-"""Containers that are made at the same time: LXD's database suffers from mass opens."""
+"""Containers that are made, or deleted, at the same time: LXD's database suffers from mass opens."""
 
 Say = Callable[[str, int], Awaitable[None]]
 """Tells the student what is being done, and how many of `STEPS` are behind."""
@@ -41,6 +42,7 @@ class Pool:
         self._templates: dict[str, str] = {}
         self._making: dict[str, asyncio.Lock] = {}
         self._openings = asyncio.Semaphore(OPENINGS)
+        self._deletions = asyncio.Semaphore(OPENINGS)
 
     async def make(self, name: str, needs: Needs, tags: dict[str, str], say: Say) -> None:
         """A started container `name` with the lesson's limits. Whoever calls deletes it when this fails.
@@ -73,8 +75,9 @@ class Pool:
             log.info("sudo_not_granted", container=name, reason=error.message)
 
     async def delete(self, name: str) -> None:
-        """Stops and deletes; idempotent."""
-        await self._lxd.delete(name)
+        """Stops and deletes; idempotent. A class that ends at once is paced."""
+        async with self._deletions:
+            await self._lxd.delete(name)
 
     async def wake(self, name: str) -> str | None:
         """Starts a stopped container, unfreezes a frozen one. What was done, for people; None: it ran.
@@ -108,15 +111,18 @@ class Pool:
         """Image alias → template, of every image; what earlier images, holders and killed makers left is deleted."""
         found = {image: await self.template(image) for image in sorted(await self._lxd.image_aliases())}
         for name in await self._lxd.names():
-            outdated = name.startswith("template-") and name not in found.values()
-            if outdated or (name.startswith("draft-") and await self._abandoned(name)):
+            if name.startswith(("template-", "draft-")) and name not in found.values() and await self._outdated(name):
                 log.info("template_deleted", template=name)
                 await self._lxd.delete(name)
         return found
 
-    async def _abandoned(self, draft: str) -> bool:
-        made = datetime.fromisoformat((await self._lxd.instance(draft))["created_at"])
-        return datetime.now(UTC) - made > DRAFT_AGE
+    async def _outdated(self, name: str) -> bool:
+        """A rolling deployment's older instances still copy yesterday's template; other deployments keep their own."""
+        instance = await self._lxd.instance(name)
+        if instance["config"].get(DEPLOYMENT) != self._deployment:
+            return False
+        age = datetime.now(UTC) - datetime.fromisoformat(instance["created_at"])
+        return age > (DRAFT_AGE if name.startswith("draft-") else TEMPLATE_AGE)
 
     async def _find_or_make(self, image: str) -> str:
         fingerprint = (await self._lxd.image_aliases()).get(image)

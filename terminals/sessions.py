@@ -5,7 +5,9 @@ from collections.abc import Coroutine
 
 import structlog
 
+from terminals.bus import Bus
 from terminals.errors import Conflict, NotFound, TerminalsError
+from terminals.hub import Hub
 from terminals.pool import Pool
 from terminals.store import Store
 from terminals.store.lessons import Needs
@@ -13,6 +15,8 @@ from terminals.store.terminals import MOST
 
 log = structlog.get_logger(__name__)
 
+CLOSE_TIMEOUT_S = 8
+"""What is still under way then is left to the janitor."""
 BEAT_S = 5
 """A start that takes long says so often that its instance lives."""
 
@@ -20,11 +24,14 @@ BEAT_S = 5
 class Sessions:
     """The verbs of a session. Owns the tasks that start and clear up; `close` awaits them."""
 
-    def __init__(self, store: Store, pool: Pool, instance: str) -> None:
+    def __init__(self, store: Store, pool: Pool, hub: Hub, bus: Bus, instance: str) -> None:
         self._store = store
         self._pool = pool
+        self._hub = hub
+        self._bus = bus
         self._instance = instance
         self._tasks: set[asyncio.Task[None]] = set()
+        self._clearing: set[str] = set()
 
     async def start(self, user: int, lesson: str) -> str:
         """The id of the user's running session of the lesson, or of a new one that begins to start now.
@@ -43,10 +50,16 @@ class Sessions:
 
     async def end(self, session: str, error: tuple[str, str] | None = None) -> None:
         """Idempotent. The container is deleted in the background; what fails there the janitor does again."""
+        former = await self._store.sessions.end(session, error)
+        if former is None:
+            return
+        log.info("session_ended", session=session, error=error[0] if error else None)
+        # Pages first: a terminal whose container stops under it would try to wake it.
+        await self._hub.end_session(session)
+        await self._bus.notify("ended", session)
         container = await self._store.containers.of_session(session)
-        if await self._store.sessions.end(session, error):
-            log.info("session_ended", session=session, error=error[0] if error else None)
-        if container is not None:
+        # A container in the making is its maker's to clear: LXD may not have made it yet.
+        if container is not None and former == "live":
             self._spawn(self.clear(container))
 
     async def add_terminal(self, session: str, state: str) -> str:
@@ -63,18 +76,26 @@ class Sessions:
         return terminal
 
     async def clear(self, container: str) -> None:
-        """Deletes a container that is gone from its session, then its row."""
+        """Deletes a container whose session has ended, then its row."""
+        if container in self._clearing:
+            return
+        self._clearing.add(container)
         try:
             await self._pool.delete(container)
             await self._store.containers.forget(container)
         except TerminalsError as error:
             log.warning("container_not_deleted", container=container, reason=error.message)
+        finally:
+            self._clearing.discard(container)
 
     async def close(self) -> None:
         """Ends what is under way: a cut start is ended as failed, a cut deletion is the janitor's."""
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=CLOSE_TIMEOUT_S)
+            if late:
+                log.warning("session_tasks_left", count=len(late))
 
     async def _start(self, session: str, user: int, lesson: str, needs: Needs) -> None:
         name = f"s-{session}"
@@ -100,7 +121,13 @@ class Sessions:
 
         if not await self._store.containers.add(name, session):
             return
-        await self._pool.make(name, needs, tags, say)
+        making = asyncio.ensure_future(self._pool.make(name, needs, tags, say))
+        try:
+            await asyncio.shield(making)
+        except asyncio.CancelledError:
+            # A thread can't be cancelled: what LXD makes now must be there before it is deleted.
+            await asyncio.gather(making, return_exceptions=True)
+            raise
         await self._store.terminals.add(session)
         if await self._store.containers.take(name) and await self._store.sessions.go_live(session):
             log.info("session_live", session=session, container=name)

@@ -28,8 +28,9 @@ class Viewer:
         self.behind = False
         self.times_behind = 0
         self.sent = 0
-        """Output bytes handed to the socket."""
+        """Bytes of binary messages handed to the socket."""
         self.closing: TerminalsError | None = None
+        self._shown: dict[str, object] | None = None
         self._queue: deque[bytes | str] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -51,6 +52,12 @@ class Viewer:
     def tell(self, message: dict[str, object]) -> None:
         """Queues a control message. Those survive being behind, but not without bound."""
         self._put(json.dumps(message, separators=(",", ":")))
+
+    def show(self, status: dict[str, object]) -> None:
+        """Queues a status message unless the browser has just that one."""
+        if status != self._shown:
+            self._shown = status
+            self.tell(status)
 
     def reply(self, body: bytes) -> None:
         """Queues a K or P message."""

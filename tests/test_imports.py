@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RINGS = [
-    {"errors", "frames", "scrollback", "flow", "viewer"},
+    {"errors", "frames", "messages", "scrollback", "flow", "viewer", "sinks"},
     {"lxd", "bus", "store"},
     {"exec", "holder"},
     {"terminal", "pool"},

@@ -2,6 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import type { Tab } from "./tab.ts";
+import { sentence } from "./ui.tsx";
 
 export interface BarActions { closeTab: (tab: Tab) => void; openTab: () => void }
 
@@ -23,7 +24,7 @@ export function Bars({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
         <Replace tab={tab} closeTab={closeTab} openTab={openTab} />
       </Bar>}
       {state.name === "lost" && <Bar kind="warn">
-        <p>{state.message || "Your shell was lost."}</p>
+        <p>{sentence(state.message || "Your shell was lost")}</p>
         <Replace tab={tab} closeTab={closeTab} openTab={openTab} />
       </Bar>}
       {state.name === "closed" && state.code === 4403 && <Bar kind="warn"><p>You may not use this terminal. <code>4403</code></p></Bar>}

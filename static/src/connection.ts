@@ -254,7 +254,7 @@ export class Connection {
     this.attached = true;
     this.attachedAt = now;
     this.birth = message.birth;
-    this.ticket = message.ticket;
+    this.ticket = message.ticket ?? this.ticket;
     this.role = message.role;
     if (!same) this.exit = null;
     this.change(message.role === "driver" ? { name: "live", roundTrip: null } : { name: "elsewhere" });

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, type ApiError, asApiError, goToSignIn, keepSignedIn, type Session, sessionPath } from "./api.ts";
 import "./fonts.ts";
-import { announce, Centred, ErrorNote, Header, show } from "./ui.tsx";
+import { announce, Centred, ErrorNote, Header, sentence, show } from "./ui.tsx";
 import { Workspace } from "./workspace.tsx";
 import "@xterm/xterm/css/xterm.css";
 import "./style.css";
@@ -86,7 +86,7 @@ function Starting({ session, error }: { session: Session | null; error: ApiError
             </p>
           </>}
           {!progress && !error && <p class="waiting">One moment…</p>}
-          {error && <p class="note note-error" role="alert">{error.message} Trying again by itself. <code class="error-code">{error.code}</code></p>}
+          {error && <p class="note note-error" role="alert">{sentence(error.message)} Trying again by itself. <code class="error-code">{error.code}</code></p>}
         </section>
       </Centred>
     </>

@@ -2,7 +2,7 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { api, type ApiError, asApiError } from "./api.ts";
-import { Header, plural, show } from "./ui.tsx";
+import { Header, plural, sentence, show } from "./ui.tsx";
 import "./style.css";
 
 /** Where to go afterwards: a path of this site, whatever the address bar says. */
@@ -24,7 +24,7 @@ function explain(error: ApiError): string {
     case "bad_credentials": return "This e-mail and password don't match. Check both and try again.";
     case "too_many_attempts": return `Too many attempts. Try again ${when}.`;
     case "unavailable": return "Signing in isn't possible right now: a part of the server is restarting. Try again in a moment.";
-    default: return error.message;
+    default: return sentence(error.message);
   }
 }
 

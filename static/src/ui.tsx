@@ -33,7 +33,12 @@ export function Centred({ children, narrow = true }: { children: ComponentChildr
 }
 
 export function ErrorNote({ error }: { error: Pick<ApiError, "code" | "message"> }) {
-  return <p class="note note-error" role="alert">{error.message} <code class="error-code">{error.code}</code></p>;
+  return <p class="note note-error" role="alert">{sentence(error.message)} <code class="error-code">{error.code}</code></p>;
+}
+
+/** The server's messages begin and end as they stand in logs and close frames; people read sentences. */
+export function sentence(text: string): string {
+  return text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?…]$/.test(text) ? "" : ".");
 }
 
 export interface DialogProps { title: string; children: ComponentChildren; onClose: () => void }

@@ -28,11 +28,19 @@ class Containers:
         found: str | None = await self._database.value("SELECT name FROM containers WHERE session_id = $1", session)
         return found
 
-    async def gone(self) -> list[str]:
-        """Those that LXD still has to delete."""
-        rows = await self._database.fetch("SELECT name FROM containers WHERE state = 'gone' ORDER BY created_at")
-        return [row["name"] for row in rows]
+    async def gone(self, seconds: float) -> list[str]:
+        """Those that LXD still has to delete: all whose session has ended, whatever a race left in their own state.
+
+        One whose start was heard of just now is left to who starts it: LXD may not have made it yet.
+        """
+        sql = """
+            SELECT c.name FROM containers c JOIN sessions s ON s.id = c.session_id
+            WHERE s.state = 'ended' AND s.heard_at < now() - make_interval(secs => $1) ORDER BY c.created_at"""
+        return [row["name"] for row in await self._database.fetch(sql, seconds)]
 
     async def forget(self, name: str) -> None:
         """LXD has deleted it."""
-        await self._database.run("DELETE FROM containers WHERE name = $1 AND state = 'gone'", name)
+        sql = (
+            "DELETE FROM containers c USING sessions s WHERE c.name = $1 AND s.id = c.session_id AND s.state = 'ended'"
+        )
+        await self._database.run(sql, name)

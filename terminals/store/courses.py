@@ -22,9 +22,3 @@ class Courses:
             INSERT INTO enrolments (course_id, user_id, role) VALUES ($1, $2, $3)
             ON CONFLICT (course_id, user_id) DO UPDATE SET role = $3"""
         await self._database.run(sql, course, user, role)
-
-    async def role(self, course: str, user: int) -> str | None:
-        """The user's role in the course; None: not enrolled."""
-        sql = "SELECT role FROM enrolments WHERE course_id = $1 AND user_id = $2"
-        found: str | None = await self._database.value(sql, course, user)
-        return found

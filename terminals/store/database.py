@@ -8,11 +8,13 @@ from typing import Any
 
 import asyncpg
 
-from terminals.errors import Unavailable
+from terminals.errors import Conflict, Invalid, Unavailable
 
 POOL_SIZE = 10
 COMMAND_TIMEOUT_S = 10.0
 CONNECT_TIMEOUT_S = 5.0
+ID = "[a-z0-9]{20}"
+"""What `new_id` makes, as a pattern."""
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz234567"
 
 _AWAY = (
@@ -98,6 +100,14 @@ class Database:
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             message = "The database isn't migrated to this version: run `python -m server migrate`"
             raise Unavailable(message, code="not_migrated") from error
+        except asyncpg.DataError as error:
+            raise Invalid("That holds characters or numbers that can't be stored") from error
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise Conflict(f"That doesn't fit what is stored: {error.constraint_name or error}") from error
+        except asyncpg.PostgresError as error:
+            raise Unavailable(
+                f"PostgreSQL refused ({type(error).__name__}). Try again in a moment", code="database"
+            ) from error
         finally:
             await self._pool.release(connection, timeout=CONNECT_TIMEOUT_S)
 

@@ -68,16 +68,21 @@ class Sessions:
         sql = "UPDATE sessions SET state = 'live', touched_at = now() WHERE id = $1 AND state = 'starting'"
         return bool(await self._database.run(sql, session))
 
-    async def end(self, session: str, error: tuple[str, str] | None = None) -> bool:
-        """→ ended, and its container → gone, in one step. False: it had ended already. `error`: (code, message)."""
+    async def end(self, session: str, error: tuple[str, str] | None = None) -> str | None:
+        """→ ended, its container → gone, its terminals away. The state it came from; None: it had ended already.
+
+        `error`: (code, message).
+        """
         sql = """
-            WITH ended AS (
+            WITH before AS (SELECT id, state FROM sessions WHERE id = $1 AND state <> 'ended' FOR UPDATE),
+            ended AS (
                 UPDATE sessions SET state = 'ended', ended_at = now(), error_code = $2, error_message = $3
-                WHERE id = $1 AND state <> 'ended' RETURNING id),
+                WHERE id IN (SELECT id FROM before) RETURNING id),
             freed AS (UPDATE containers SET state = 'gone' WHERE session_id IN (SELECT id FROM ended)),
             closed AS (DELETE FROM terminals WHERE session_id IN (SELECT id FROM ended))
-            SELECT id FROM ended"""
-        return await self._database.value(sql, session, *(error or (None, None))) is not None
+            SELECT before.state FROM before"""
+        found: str | None = await self._database.value(sql, session, *(error or (None, None)))
+        return found
 
     async def touch(self, sessions: list[str]) -> None:
         """Somebody has these open."""

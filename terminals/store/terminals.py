@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from terminals.errors import Conflict
 from terminals.store.database import Database, new_id
 
 MOST = 8
@@ -34,14 +35,19 @@ class Terminals:
 
     async def add(self, session: str) -> str | None:
         """A new terminal of a live or starting session; None: it has `MOST`, or the session is over."""
-        # The row lock makes two at once count one after the other.
+        # Two at once may choose the same position: then the second finds that out and chooses again.
         sql = """
             WITH room AS (SELECT id FROM sessions WHERE id = $2 AND state <> 'ended' FOR UPDATE)
             INSERT INTO terminals (id, session_id, position)
             SELECT $1, room.id, (SELECT coalesce(max(position), 0) + 1 FROM terminals WHERE session_id = $2) FROM room
             WHERE (SELECT count(*) FROM terminals WHERE session_id = $2) < $3 RETURNING id"""
-        found: str | None = await self._database.value(sql, new_id(), session, MOST)
-        return found
+        for _ in range(MOST):
+            try:
+                found: str | None = await self._database.value(sql, new_id(), session, MOST)
+            except Conflict:
+                continue
+            return found
+        return None
 
     async def of_session(self, session: str) -> list[str]:
         rows = await self._database.fetch("SELECT id FROM terminals WHERE session_id = $1 ORDER BY position", session)

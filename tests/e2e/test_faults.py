@@ -1,6 +1,7 @@
 """A backing service goes away and comes back: what the student sees, and that all comes back by itself."""
 
 import asyncio
+import hashlib
 import os
 import socket
 from collections.abc import Callable, Iterator
@@ -11,7 +12,7 @@ import aiohttp
 import pytest
 
 from terminals.store import Store
-from tests.client import User
+from tests.client import Page, User
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser, ask, shell
 from tests.proxy import Proxy
@@ -117,6 +118,65 @@ async def test_lxd_away_the_page_hears_of_it_and_the_same_shell_comes_back(
     assert lines == 400
     assert await ask(page, "echo $$") == pid
     await page.leave()
+
+
+async def test_cuts_during_a_flood_lose_nothing_and_never_stall(
+    make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str]
+) -> None:
+    proxy, url = lxd_proxy
+    server = make_server(LXD_URL=url)
+    server.start()
+    student: User = await make_user(server.url)
+    _, page = await shell(student, "first-steps")
+    await ask(page, "stty -echo")
+    digest, lines = hashlib.sha256(), 600_000
+    start = page.offset
+    await page.type(f"seq 1 {lines}; echo ALL''LINES\r")
+    for _ in range(6):
+        await page.until(lambda at=page.offset: page.offset > at + 300_000)
+        proxy.drop()
+    await page.until(lambda: page.output.endswith(b"$ ") and b"ALLLINES" in page.output[-300:], 90)
+    text = bytes(page.output)
+    numbers = text[text.index(b"1\r\n2\r\n") : text.index(b"ALLLINES")]
+    digest.update(numbers)
+    expected = "".join(f"{n}\r\n" for n in range(1, lines + 1)).encode()
+    assert digest.hexdigest() == hashlib.sha256(expected).hexdigest()
+    assert page.offset - start > len(expected)
+    await page.leave()
+
+
+async def test_a_stopped_holder_harms_nobody_else_and_is_noticed(
+    make_server: Callable[..., Server], make_user: MakeUser
+) -> None:
+    server = make_server()
+    server.start()
+    hostile: User = await make_user(server.url)
+    neighbour: User = await make_user(server.url)
+    _, page = await shell(hostile, "administer")
+    _, other = await shell(neighbour, "tiny-system")
+    await page.type("sudo pkill -STOP -P 1 -f /holder-\r")
+    flooding = asyncio.create_task(flood(page))
+    try:
+        for number in range(20):
+            assert await ask(other, f"echo {number}") == str(number)
+            await asyncio.sleep(0.5)
+        async with asyncio.timeout(30):
+            while not server.logged("exec_cut"):
+                await asyncio.sleep(0.2)
+    finally:
+        flooding.cancel()
+        await asyncio.gather(flooding, return_exceptions=True)
+    assert await ask(other, "echo unharmed") == "unharmed"
+    await other.leave()
+    await page.leave()
+
+
+async def flood(page: Page) -> None:
+    """Input without end, whatever the server answers."""
+    while True:
+        await page.type(b"x" * 16_000)
+        page.unacknowledged.clear()
+        await asyncio.sleep(0.01)
 
 
 async def test_a_start_while_lxd_is_away_fails_in_words_and_can_be_tried_again(

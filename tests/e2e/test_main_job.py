@@ -108,7 +108,7 @@ async def test_several_terminals_are_separate_shells_and_close_by_themselves(stu
         assert pid != await ask(first, "echo $$")
         await second.type("sleep 1000\r")
         await student.call("DELETE", f"/api/sessions/{session}/terminals/{second_id}", status=204)
-        assert (await second.closed()).code == 4408
+        assert (await second.closed()).code == 4404
     shown = await student.call("GET", f"/api/sessions/{session}")
     assert second_id not in [terminal["id"] for terminal in shown["terminals"]]
     assert await ask(first, "pgrep -c -u student -x sleep") == "0"

@@ -58,7 +58,7 @@ def attach(**changes: Any) -> str:
 
 async def test_without_a_sign_in_nothing_is_open(server: Server) -> None:
     async with User(server.url, "nobody@example.test") as nobody:
-        for method, path in (("GET", "/api/me"), ("GET", "/api/lessons"), ("GET", "/api/sessions/x")):
+        for method, path in (("GET", "/api/me"), ("GET", "/api/lessons"), ("GET", "/api/sessions/" + "a" * 20)):
             await refused(nobody, method, path, 401, "not_signed_in")
         await refused(nobody, "POST", "/api/sessions", 401, "not_signed_in", json={"lesson": "first-steps"})
         async with nobody.http.get("/", allow_redirects=False) as response:
@@ -218,6 +218,37 @@ async def test_what_lxd_refuses_is_said_and_leaves_nothing(student: User, store:
     await store.lessons.put("no-disk", "linux-basics", 91, "No disk", 10, Needs(image="lab", disk="1MiB"))
     error = await failed_start(student, store, lxd, "no-disk")
     assert error["code"] == "lxd_refused"
+
+
+async def test_odd_bytes_and_deep_json_are_bad_input_not_a_crash(student: User) -> None:
+    for email in ("a\0@example.test", "a\ud800@example.test"):
+        body = json.dumps({"email": email, "password": "whatever"})
+        async with student.http.post("/api/login", data=body, headers={"Content-Type": "application/json"}) as response:
+            assert response.status in (400, 401), await response.text()
+    deep = {"data": "[" * 30_000, "headers": {"Content-Type": "application/json"}}
+    await refused(student, "POST", "/api/sessions", 400, "invalid", **deep)
+    await refused(student, "GET", "/api/sessions/%00", 404, "not_found")
+    assert await close_code(student.page("a" * 20), "[" * 30_000) == 4400
+    assert await close_code(student.page("%00"), attach()) == 4404
+
+
+async def test_terminals_that_are_added_at_once_all_come(student: User) -> None:
+    session = await student.start("tiny-system")
+    adding = [student.call("POST", f"/api/sessions/{session}/terminals", status=201) for _ in range(6)]
+    made = {answer["id"] for answer in await asyncio.gather(*adding)}
+    assert len(made) == 6
+    shown = await student.call("GET", f"/api/sessions/{session}")
+    assert len(shown["terminals"]) == 7
+
+
+async def test_end_while_it_starts_leaves_nothing(student: User, store: Store, lxd: Lxd) -> None:
+    for pause in (0.0, 0.05, 0.3):
+        session = (await student.call("POST", "/api/sessions", {"lesson": "first-steps"}, 202))["id"]
+        await asyncio.sleep(pause)
+        await student.end(session)
+        async with asyncio.timeout(60):
+            while await store.containers.of_session(session) is not None or f"s-{session}" in await lxd.names():
+                await asyncio.sleep(0.1)
 
 
 async def test_at_most_eight_terminals(student: User) -> None:

@@ -1,0 +1,304 @@
+"""Everything dies by SIGKILL, with and without a reboot, and the same commands bring it back.
+
+All of it in a house of its own: PostgreSQL, Redis and LXD in one folder, so that no other test's services are harmed.
+"""
+
+import asyncio
+import contextlib
+import itertools
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from deploy import image, lxd, mounts, postgres, processes, redisd
+from deploy.commands import works
+from deploy.lxd_api import Api
+from deploy.world import World, world
+from tests.client import Closed, Page, User
+from tests.conftest import ROOT, Server
+from tests.e2e.test_main_job import ask
+
+pytestmark = pytest.mark.timeout(240)
+
+PROJECT = "educenter-recovery"
+STUDENTS = (f"student{number:02d}@demo.test" for number in itertools.count(1))
+COUNT = "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); echo N$i; [ $((i%50)) = 0 ] && sleep 0.1; done; echo ALL''DONE\r"
+WAIT_S = 60.0
+DEATH_S = 10.0
+
+
+class House:
+    """The services of a world of its own, started and killed as `make run` and fate do it."""
+
+    def __init__(self, tests: World) -> None:
+        self.tests = tests
+        self.folder = tests.root / "recovery"
+        self.folders = {name: self.folder / name for name in ("postgres", "redis", "lxd")}
+        self.settings = {
+            "DATABASE_URL": postgres.url(self.folders["postgres"]),
+            "REDIS_URL": redisd.url(self.folders["redis"]),
+            "LXD_URL": lxd.url(self.folders["lxd"]),
+            "LXD_PROJECT": PROJECT,
+            "LXD_POOL_SIZE": "2GiB",
+        }
+
+    def start(self) -> dict[str, str]:
+        """Starts each that doesn't answer; what was done, by service."""
+        self.folder.mkdir(mode=0o711, exist_ok=True)
+        return {name: self._deploy("start", name) for name in self.folders}
+
+    def furnish(self) -> None:
+        """From nothing to a busybox lab that can be started."""
+        self.start()
+        self._server("lxd", "setup")
+        image.load(self.tests, "busybox", Api(self.settings["LXD_URL"]), PROJECT)
+        self._server("lxd", "setup")
+        self._server("migrate")
+        self._server("seed", "--demo")
+
+    def remove(self) -> None:
+        """Stops and removes all of it, whatever state it is in, servers of a killed former run included."""
+        processes.stop(lambda one: "serve" in one.arguments and one.variable("LXD_URL") == self.settings["LXD_URL"], 10)
+        for name in self.folders:
+            self._deploy("halt", name)
+        self._kill(self._contained())
+        mounts.release(self.folder)
+        subprocess.run(["rm", "-rf", "--one-file-system", self.folder], check=True, timeout=WAIT_S)
+
+    def kill(self) -> None:
+        """SIGKILL to PostgreSQL, Redis, LXD, its monitors and all that runs in its containers."""
+        contained = self._contained()
+        self.kill_lxd()
+        for match in (lxd._monitor(self.folders["lxd"]), *self._databases()):
+            self._kill(process.pid for process in processes.find(match))
+        self._kill(contained)
+        for match in (lxd._monitor(self.folders["lxd"]), *self._databases()):
+            assert processes.wait_for(lambda match=match: not processes.find(match), DEATH_S)
+        assert self.answering() == []
+
+    def kill_lxd(self) -> None:
+        """SIGKILL to the daemon alone."""
+        daemon = lxd._daemon(self.folders["lxd"])
+        found = processes.find(daemon)
+        assert len(found) == 1
+        self._kill(process.pid for process in found)
+        assert processes.wait_for(lambda: not processes.find(daemon), DEATH_S)
+
+    def unplug(self) -> None:
+        """As a reboot does: no process, no mount and no loop device of ours is left."""
+        assert processes.wait_for(lambda: not self._contained(), DEATH_S)
+        mounts.release(self.folder)
+        assert mounts.below(self.folder) == []
+        assert mounts.loops(self.folder) == []
+
+    def answering(self) -> list[str]:
+        """The services that answer."""
+        asked: dict[str, Callable[[], bool]] = {
+            "postgres": lambda: postgres.answers(self.settings["DATABASE_URL"]),
+            "redis": lambda: works("redis-cli", "-s", self.folders["redis"] / "redis.sock", "ping"),
+            "lxd": lambda: lxd.answers(self.settings["LXD_URL"]),
+        }
+        return [name for name, answers in asked.items() if answers()]
+
+    def lxc(self, *words: str) -> str:
+        """LXD's own client; what it printed."""
+        environment = {**os.environ, "LXD_DIR": str(self.folders["lxd"])}
+        command = ["lxc", "--project", PROJECT, *words]
+        return subprocess.run(
+            command, env=environment, check=True, capture_output=True, text=True, timeout=WAIT_S
+        ).stdout
+
+    async def rows(self) -> dict[str, list[str]]:
+        """What the database holds: every row of every table of ours."""
+        database = await asyncpg.connect(self.settings["DATABASE_URL"])
+        try:
+            tables = await database.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+            names = [str(row["tablename"]) for row in tables]
+            return {name: sorted(map(str, await database.fetch(f'SELECT * FROM "{name}"'))) for name in names}
+        finally:
+            await database.close()
+
+    def _databases(self) -> tuple[processes.Match, processes.Match]:
+        return postgres._ours(self.folders["postgres"]), redisd._ours(self.folders["redis"])
+
+    def _contained(self) -> list[int]:
+        """The containers' processes: their root lies in a pool of ours."""
+        return [found.pid for found in processes.find(lambda one: lxd._rooted([one.pid], self.folders["lxd"]))]
+
+    def _kill(self, pids: Iterable[int]) -> None:
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+
+    def _deploy(self, verb: str, name: str) -> str:
+        """The command for private daemons. They are its children, not ours: nobody but init reaps them."""
+        return self._run("deploy", verb, name, str(self.folders[name])).removeprefix(f"{name}: ")
+
+    def _server(self, *words: str) -> None:
+        self._run("server", *words)
+
+    def _run(self, *words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", *words],
+            cwd=ROOT,
+            env={**os.environ, **self.settings},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, f"{' '.join(words)}: {done.stdout[-2000:]}"
+        return done.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def furnished() -> Iterator[House]:
+    house = House(world("test"))
+    house.remove()  # a killed former run left it
+    try:
+        house.furnish()
+        yield house
+    finally:
+        house.remove()
+        assert not house.folder.exists()
+
+
+@pytest.fixture
+def house(furnished: House) -> House:
+    """Everything answers, whatever the test before left."""
+    furnished.start()
+    assert furnished.answering() == list(furnished.folders)
+    return furnished
+
+
+@pytest.fixture
+def server(house: House, tmp_path: Path) -> Iterator[Server]:
+    running = Server(tmp_path / "server.log", **house.settings)
+    running.start()
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+async def student(server: Server) -> AsyncIterator[User]:
+    async with User(server.url, next(STUDENTS)) as person:
+        await person.sign_in()
+        yield person
+
+
+@pytest.fixture
+async def lab(student: User) -> AsyncIterator[tuple[str, Page]]:
+    """A live session and a page on its terminal. Each test has a student of its own, so nothing needs to be ended."""
+    session = await student.start("tiny-system")
+    async with student.page(await student.first_terminal(session)) as page:
+        yield session, page
+
+
+@pytest.mark.parametrize("reboot", [False, True], ids=["without-a-reboot", "with-a-reboot"])
+async def test_everything_killed_is_brought_back_by_the_same_commands(
+    house: House, server: Server, student: User, lab: tuple[str, Page], reboot: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    session, page = lab
+    assert await ask(page, "echo $((6*7)); echo written-before > /root/kept") == "42"
+    server.kill()
+    page.drop()
+    before = await house.rows()
+    await asyncio.to_thread(house.kill)
+    if reboot:
+        await asyncio.to_thread(house.unplug)
+    assert await back(house, server, before, capsys) == "started"
+    # Redis came back empty: who was signed in signs in again.
+    await student.call("GET", "/api/me", status=401)
+    await student.sign_in()
+    await lost_and_a_new_one(student, session, page, "cat /root/kept", "written-before")
+    await student.end(session)
+    async with asyncio.timeout(WAIT_S):
+        while f"s-{session}" in await asyncio.to_thread(house.lxc, "list", "-c", "n", "-f", "csv"):
+            await asyncio.sleep(0.2)
+
+
+async def test_lxd_killed_alone_gives_the_same_shell_back_with_every_line(house: House, lab: tuple[str, Page]) -> None:
+    _, page = lab
+    pid = await ask(page, "echo $$")
+    await page.type(COUNT)
+    await page.expect("\nN200\r\n")
+    await asyncio.to_thread(house.kill_lxd)
+    await page.message("detached")
+    await asyncio.sleep(1)  # the loop counts on while nobody is attached
+    starting = asyncio.create_task(asyncio.to_thread(house.start))
+    await page.attached()
+    await page.expect("ALLDONE\r\n", WAIT_S)
+    assert (await starting)["lxd"] == "started"
+    assert [int(n) for n in re.findall(rb"(?<![\w$])N(\d+)\r\n", bytes(page.output))] == list(range(1, 3001))
+    assert page.gaps == []
+    assert await ask(page, "echo $$") == pid
+
+
+async def test_a_container_that_was_frozen_when_everything_died_starts_again(
+    house: House, server: Server, student: User, lab: tuple[str, Page], capsys: pytest.CaptureFixture[str]
+) -> None:
+    session, page = lab
+    await ask(page, "echo asleep > /root/kept")
+    server.kill()
+    page.drop()
+    inside = await asyncio.to_thread(house._contained)
+    assert inside
+    await asyncio.to_thread(house.lxc, "pause", f"s-{session}")
+    before = await house.rows()
+    await asyncio.to_thread(house.kill)
+    # In cgroup v1 frozen processes outlive SIGKILL, and LXD would start a second init beside them.
+    frozen = ", 1 frozen orphans released" if lxd.FREEZER.exists() else ""
+    assert await back(house, server, before, capsys) == "started" + frozen
+    assert processes.wait_for(lambda: not set(inside) & set(house._contained()), DEATH_S)
+    await student.sign_in()
+    await lost_and_a_new_one(student, session, page, "cat /root/kept", "asleep")
+
+
+async def test_a_killed_postgresql_or_redis_is_brought_back_under_a_running_server(
+    house: House, student: User, lab: tuple[str, Page]
+) -> None:
+    session, page = lab
+    for match in house._databases():
+        house._kill(process.pid for process in processes.find(match))
+    assert await ask(page, "echo typing-goes-on") == "typing-goes-on"
+    done = await asyncio.to_thread(house.start)
+    assert done == {"postgres": "started", "redis": "started", "lxd": "answers"}
+    await student.sign_in()
+    assert (await student.call("GET", f"/api/sessions/{session}"))["state"] == "live"
+    assert await ask(page, "echo still") == "still"
+
+
+async def back(house: House, server: Server, before: dict[str, list[str]], capsys: pytest.CaptureFixture[str]) -> str:
+    """Starts everything again by the same commands, with the same data; what was done to LXD."""
+    began = time.monotonic()
+    done = await asyncio.to_thread(house.start)
+    services = time.monotonic() - began
+    assert house.answering() == list(house.folders)
+    assert (done["postgres"], done["redis"]) == ("started", "started")
+    assert await house.rows() == before
+    ready = await asyncio.to_thread(server.start)
+    with capsys.disabled():
+        print(f"\n  services back after {services:.1f} s, the server ready after another {ready:.1f} s")
+    assert services < WAIT_S
+    assert ready < 5
+    return done["lxd"]
+
+
+async def lost_and_a_new_one(student: User, session: str, page: Page, command: str, printed: str) -> None:
+    """The container is started again when the page comes; its shell is gone, which is said, and a new terminal works."""
+    assert (await student.call("GET", f"/api/sessions/{session}"))["state"] == "live"
+    with contextlib.suppress(Closed):
+        await page.connect()
+    assert [message["type"] for message in page.messages if message["type"] != "progress"] == ["lost"]
+    fresh = (await student.call("POST", f"/api/sessions/{session}/terminals", status=201))["id"]
+    async with student.page(fresh) as new:
+        assert await ask(new, command) == printed
