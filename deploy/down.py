@@ -32,10 +32,11 @@ def clean(world: World) -> None:
 
 def _stop(world: World) -> None:
     processes.stop(lambda process: serves(process) == str(world.state), SERVER_SECONDS)
-    for root in (world.state, world.state / "test"):
+    # The last is what the recovery test kills and starts: a killed test run leaves it behind.
+    for root in (world.state, world.state / "test", world.state / "test" / "recovery"):
         postgres.stop(root / "postgres")
         redisd.stop(root / "redis")
-    lxd.stop(world.lxd)
+        lxd.stop(root / "lxd")
 
 
 def serves(process: processes.Process) -> str | None:

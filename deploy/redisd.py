@@ -80,7 +80,11 @@ def _connect(address: str) -> socket.socket:
     if parts.scheme == "unix":
         connection = socket.socket(socket.AF_UNIX)
         connection.settimeout(ANSWER_SECONDS)
-        connection.connect(parts.path)
+        try:
+            connection.connect(parts.path)
+        except OSError:
+            connection.close()
+            raise
         return connection
     host = parts.hostname or "localhost"
     connection = socket.create_connection((host, parts.port or 6379), ANSWER_SECONDS)

@@ -129,7 +129,13 @@ class Connection:
         self._app[keys.METRICS].viewers.inc()
         writing = asyncio.create_task(self._write_frames(viewer, self._terminal), name="viewer-writer")
         try:
-            await self._terminal.attach(viewer, hello.birth, hello.offset, self._ticket(user, hello))
+            try:
+                await self._terminal.attach(viewer, hello.birth, hello.offset, self._ticket(user, hello))
+            except TerminalsError as error:
+                # What was told while it waited goes out before the close.
+                viewer.close(error)
+                await asyncio.wait([writing], timeout=CLOSE_TIMEOUT_S)
+                raise
             log.info("viewer_attached", role=viewer.role, offset=hello.offset)
             await self._read_frames(viewer, self._terminal, writing)
         finally:
