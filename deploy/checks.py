@@ -52,6 +52,8 @@ def test(world: World, words: Sequence[str]) -> int:
     """The whole test suite, or what the words select, in the tests' own world."""
     with lock.locked(world.root / "lock", "running tests") as held:
         variables = {**up(world), "PORT": "0", "CHROMIUM": "/usr/bin/chromium"}
+        made = environment.environment(world)
+        _all(made, (*made.npm, "--prefix", bundle.STATIC, "run", "--silent", "test"))
         return python(world, variables, "-m", "pytest", *words, held=held)
 
 

@@ -47,6 +47,8 @@ def build(settings: Settings) -> web.Application:
     app[keys.SETTINGS] = settings
     app[keys.REDIS] = redis
     app[keys.METRICS] = Metrics()
+    # Files are read here, before the loop runs: nothing may block it later.
+    app[keys.HOLDER] = Holder.load(settings.holder_path)
     app[keys.TICKETS] = Tickets(settings.secret_key)
     app[pages.BUNDLE] = pages.Bundle(settings.static_dir)
     app.cleanup_ctx.extend([_redis, _passwords, _store, _core, _jobs, _world])
@@ -96,7 +98,7 @@ async def _store(app: web.Application) -> AsyncIterator[None]:
 async def _core(app: web.Application) -> AsyncIterator[None]:
     settings, store = app[keys.SETTINGS], app[keys.STORE]
     lxd = app[keys.LXD] = make_lxd(settings)
-    holder = Holder.load(settings.holder_path)
+    holder = app[keys.HOLDER]
     pool = Pool(lxd, holder, settings.lxd_pool, settings.deployment)
     hub = app[keys.HUB] = Hub(store, lxd, holder, pool, settings.instance)
     app[keys.METRICS].watch(hub, lxd)

@@ -8,6 +8,7 @@ from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
 from terminals.bus import Bus
+from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.lxd import Lxd
 from terminals.sessions import Sessions
@@ -16,6 +17,7 @@ from terminals.store import Store
 SETTINGS = web.AppKey("settings", Settings)
 STORE = web.AppKey("store", Store)
 REDIS = web.AppKey("redis", Redis)
+HOLDER = web.AppKey("holder", Holder)
 LXD = web.AppKey("lxd", Lxd)
 BUS = web.AppKey("bus", Bus)
 HUB = web.AppKey("hub", Hub)

@@ -5,11 +5,14 @@ import json
 from pathlib import Path
 from urllib.parse import quote
 
+import structlog
 from aiohttp import web
 
 from server import auth, keys
-from terminals.errors import NotFound, TerminalsError
+from terminals.errors import NotFound, TerminalsError, Unavailable
 from terminals.store.database import ID
+
+log = structlog.get_logger(__name__)
 
 _SHELL = """<!doctype html>
 <html lang="en">
@@ -32,21 +35,23 @@ class Bundle:
     """The built front end: which hashed file stands for a name (`static/dist/manifest.json`)."""
 
     def __init__(self, folder: Path) -> None:
-        self._manifest = folder / "manifest.json"
+        try:
+            self._names: dict[str, str] = json.loads((folder / "manifest.json").read_text())
+        except (OSError, ValueError):
+            log.exception("bundle_missing", folder=str(folder))
+            self._names = {}
 
     def shell(self, page: str, title: str, **data: str) -> web.Response:
-        """A page's HTML. Read anew each time: a rebuilt bundle shows without a restart."""
-        try:
-            names: dict[str, str] = json.loads(self._manifest.read_text())
-            script = names[f"{page}.js"]
-        except (OSError, ValueError, KeyError) as error:
-            raise web.HTTPServiceUnavailable(
-                text="The front end isn't built: run `make run`, or npm run build in static/"
-            ) from error
+        """A page's HTML."""
+        names = self._names
+        if f"{page}.js" not in names:
+            raise Unavailable(
+                "The front end isn't built. Whoever runs this: npm run build in static/", code="no_bundle"
+            )
         text = _SHELL.format(
             title=html.escape(title),
             page=page,
-            script=script,
+            script=names[f"{page}.js"],
             links="".join(f"<link {link}>\n" for link in _links(page, names)),
             data="".join(f' data-{key}="{html.escape(value)}"' for key, value in data.items()),
         )
