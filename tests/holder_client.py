@@ -15,6 +15,9 @@ from terminals import frames
 TIMEOUT = 10.0
 """Seconds for anything that should happen at once; generous, for the machine may be busy."""
 
+MAX_OUTPUT = 32_768
+"""Bytes of output in one O frame, as documented."""
+
 
 def wait_for(condition: Callable[[], object], timeout: float = TIMEOUT) -> None:
     end = time.monotonic() + timeout
@@ -81,7 +84,7 @@ class Client:
             assert start < self.end
         elif body[0] == frames.OUTPUT:
             assert frames.offset_of(body) == self.end, "output isn't contiguous"
-            assert 1 <= len(body) - frames.OUTPUT_HEAD <= frames.MAX_OUTPUT
+            assert 1 <= len(body) - frames.OUTPUT_HEAD <= MAX_OUTPUT
             self.output += body[frames.OUTPUT_HEAD :]
             self.end += len(body) - frames.OUTPUT_HEAD
             if self.acks:
@@ -126,7 +129,7 @@ class Client:
         """Asks until the status is as wanted."""
         end = time.monotonic() + TIMEOUT
         while True:
-            self.send(frames.frame(frames.QUERY))
+            self.send(frames.frame(b"Q"))
             status = frames.read_status(self.expect(frames.STATUS))
             if until(status):
                 return status
