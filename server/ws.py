@@ -126,6 +126,7 @@ class Connection:
         drives = hello.role == "driver"
         self._terminal = await self._app[keys.HUB].open(self._name, user, hello.size, drives=drives)
         viewer = self._viewer = Viewer(user, hello.writer, hello.role, hello.size)
+        viewer.direct = self._direct
         self._app[keys.METRICS].viewers.inc()
         writing = asyncio.create_task(self._write_frames(viewer, self._terminal), name="viewer-writer")
         try:
@@ -231,17 +232,37 @@ class Connection:
                     return
                 await terminal.write(viewer, *frames.read_browser_input(data))
             case frames.BROWSER_ACK:
-                await terminal.ack(viewer, frames.read_browser_ack(data))
+                terminal.ack(viewer, frames.read_browser_ack(data))
             case frames.BROWSER_PING:
                 if len(data) != 5:
                     raise BadFrame(f"ping frame of {len(data)} bytes")
                 viewer.reply(frames.pong(data[1:]))
             case frames.BROWSER_RESIZE:
-                await terminal.resize(viewer, frames.read_browser_resize(data))
+                terminal.resize(viewer, frames.read_browser_resize(data))
             case _:
                 raise BadFrame("unknown frame type")
 
     # -- terminal → browser ------------------------------------------------------------------------------------------
+
+    def _direct(self, message: bytes) -> bool:
+        """Sends without a task where that can't wait: with nothing buffered, aiohttp writes and returns at once."""
+        transport = self._request.transport
+        if transport is None or transport.is_closing() or transport.get_write_buffer_size():
+            return False
+        sending = self._socket.send_bytes(message)
+        try:
+            sending.send(None)
+        except StopIteration:
+            pass
+        except (OSError, ClientConnectionResetError):
+            # The writer meets the same end, and closes.
+            return False
+        else:
+            # It wanted to wait for room after all; the message is written, and the queue's bound goes for the next.
+            sending.close()
+        if self._viewer is not None:
+            self._viewer.sent += len(message)
+        return True
 
     async def _write_frames(self, viewer: Viewer, terminal: Terminal) -> None:
         try:

@@ -5,35 +5,25 @@ and input travel as binary messages on the exec's stdout and stdin; stderr is bo
 """
 
 import asyncio
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-
-import structlog
-from websockets.asyncio.client import ClientConnection, connect, unix_connect
-from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from terminals import frames
-from terminals.errors import Cut, Lost, Refused, Taken
+from terminals.errors import Cut, Lost, Refused, Taken, TerminalsError
 from terminals.frames import BadFrame, Decoder, Hello
-from terminals.lxd import Address, ExecSockets, Lxd
-
-log = structlog.get_logger(__name__)
+from terminals.lxd import Lxd
+from terminals.streams import Stream, close_all, connect_all
 
 OPEN_TIMEOUT_S = 10
 """From the exec's start to the holder's hello: a busy machine forks a shell in between."""
-CLOSE_TIMEOUT_S = 2
+DRAIN_TIMEOUT_S = 5
+"""A holder that takes nothing for so long is stopped, or isn't ours."""
 STDERR_LIMIT = 8_192
 """Bytes of the bridge's stderr that are kept for the log; the rest is read and dropped."""
 STDERR_FLOOD = 1_048_576
 """Bytes of stderr after which it isn't our bridge that writes."""
-SEND_TIMEOUT_S = 5
-"""A holder that takes nothing for so long is stopped, or isn't ours."""
-MESSAGE_LIMIT = 131_072
-"""Bytes: LXD's stdout messages are at most 65,536."""
-STDIN_LIMIT = 65_536
-"""Bytes that may wait for LXD before a writer is held back."""
+EARLY_LIMIT = 2_097_152
+"""Bytes that may come between the hello and the pump."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,19 +52,25 @@ class Attach:
 
 
 class Exec:
-    """An attached holder. `read` and `send` raise `Cut` once the path is broken; `close` must be awaited by who opened it."""
+    """An attached holder, until it breaks: then `pump` raises why. `close` must be awaited by who opened it."""
 
-    def __init__(self, sockets: dict[str, ClientConnection]) -> None:
-        self._sockets = sockets
-        self._stdin, self._stdout = sockets["0"], sockets["1"]
+    def __init__(self, streams: dict[str, Stream]) -> None:
+        self._streams = streams
+        self._stdin = streams["0"]
         self._decoder = Decoder()
         self._early: list[bytes] = []
+        self._early_bytes = 0
+        self._take: Callable[[bytes], None] = self._keep
         self._stderr = bytearray()
-        self._stderr_task = asyncio.create_task(self._read_stderr(), name="exec-stderr")
+        self._stderr_bytes = 0
+        self._spoke = asyncio.Event()
+        self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.hello: Hello
+        streams["1"].hand_to(self._receive)
+        streams["2"].hand_to(self._complain)
 
     @classmethod
-    async def open(cls, lxd: Lxd, container: str, command: list[str], attach: Attach, *more: bytes) -> "Exec":
+    async def open(cls, lxd: Lxd, container: str, command: list[str], attach: Attach, more: bytes = b"") -> "Exec":
         """Runs the holder's bridge in `container` and attaches; `more` frames follow the attach at once.
 
         Raises:
@@ -85,11 +81,12 @@ class Exec:
             Unavailable: LXD doesn't answer.
         """
         started = await lxd.exec(container, command)
-        opened = cls(await _connect_all(lxd.address, started))
+        opened = cls(await connect_all(lxd.address, started))
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                await opened.send(attach.frame() + b"".join(more))
-                await opened._greet(attach)
+                opened.post(attach.frame() + more)
+                await opened._spoke.wait()
+            opened._greet(attach)
         except TimeoutError as error:
             await opened.close()
             raise Cut("the holder didn't answer in time" + opened._complaint()) from error
@@ -103,59 +100,88 @@ class Exec:
             raise
         return opened
 
-    async def read(self) -> list[bytes]:
-        """The next frame bodies, at least one.
+    async def pump(self, take: Callable[[bytes], None]) -> None:
+        """Hands every frame body to `take` as it arrives, until `finish`.
 
         Raises:
             Cut: the path broke, or what came isn't the protocol.
+            Whatever `take` raised: that ends the path, too.
         """
-        if self._early:
-            early, self._early = self._early, []
-            return early
+        self._take = take
+        early, self._early = self._early, []
+        for body in early:
+            take(body)
+        await self._ended
+
+    def finish(self) -> None:
+        """Nothing more is wanted: `pump` returns."""
+        if not self._ended.done():
+            self._ended.set_result(None)
+
+    def post(self, data: bytes) -> None:
+        """Sends whole frames without waiting. A path that doesn't take them is broken from here, too."""
+        if self._ended.done():
+            return
         try:
-            while True:
-                message = await self._stdout.recv()
-                if not message or isinstance(message, str):
-                    # LXD's mark for the end of the stream is an empty text message; the sockets stay open until we close.
-                    raise Cut("the holder closed the stream" + self._complaint())
-                if bodies := self._decoder.feed(message):
-                    return bodies
-        except ConnectionClosed as error:
-            raise Cut("LXD closed the stream" + self._complaint()) from error
-        except BadFrame as error:
-            raise Cut(f"the holder broke the protocol ({error})") from error
+            self._stdin.post(data)
+        except Cut as error:
+            self.abort(error)
 
-    async def send(self, data: bytes) -> None:
-        """Sends whole frames; waits a little while LXD doesn't take them.
+    async def drain(self) -> None:
+        """Waits a little while LXD takes what was posted: who sends much must be held back."""
+        if self._stdin.paused and not self._ended.done():
+            try:
+                async with asyncio.timeout(DRAIN_TIMEOUT_S):
+                    await self._stdin.drain()
+            except OSError:
+                return  # it broke meanwhile: the pump says so
+            except TimeoutError:
+                self.abort(Cut("the holder takes no input"))
 
-        Raises:
-            Cut: the path broke, or the other side stopped reading: then the path is broken from here, too.
-        """
-        try:
-            async with asyncio.timeout(SEND_TIMEOUT_S):
-                await self._stdin.send(data)
-        except ConnectionClosed as error:
-            raise Cut("LXD closed the stream") from error
-        except TimeoutError as error:
-            self.abort()
-            raise Cut("the holder takes no input") from error
-
-    def abort(self) -> None:
-        """Breaks the path at once: whoever reads or writes gets `Cut`."""
-        for socket in self._sockets.values():
-            socket.transport.abort()
+    def abort(self, reason: BaseException) -> None:
+        """Breaks the path at once: `pump` raises `reason`."""
+        if not self._ended.done():
+            self._ended.set_exception(reason)
+            # Taken back by who pumps; nobody does while it is being opened.
+            self._ended.exception()
+        self._spoke.set()
+        for stream in self._streams.values():
+            stream.transport.abort()
 
     async def close(self) -> None:
         """Closes every socket, the control socket too: any left open would keep the bridge alive."""
-        self._stderr_task.cancel()
-        await asyncio.gather(self._stderr_task, return_exceptions=True)
-        await _close_all(self._sockets.values())
+        self.finish()
+        await close_all(self._streams.values())
 
-    async def _greet(self, attach: Attach) -> None:
-        bodies = await self.read()
-        first = bodies[0]
+    def _receive(self, data: bytes) -> None:
+        if self._ended.done():
+            return
+        if not data:
+            self.abort(Cut("the holder closed the stream" + self._complaint()))
+            return
+        try:
+            for body in self._decoder.feed(data):
+                self._take(body)
+        except BadFrame as error:
+            self.abort(Cut(f"the holder broke the protocol ({error})"))
+        except Exception as error:  # noqa: BLE001 - this is a callback of the transport: the pump's task raises it
+            self.abort(error)
+
+    def _keep(self, body: bytes) -> None:
+        """Before anybody pumps."""
+        self._early.append(body)
+        self._early_bytes += len(body)
+        if self._early_bytes > EARLY_LIMIT:
+            raise Cut("the holder floods")
+        self._spoke.set()
+
+    def _greet(self, attach: Attach) -> None:
+        if not self._early:
+            # It broke before it spoke.
+            self._ended.result()
+        first = self._early.pop(0)
         if first[0] == frames.ERROR:
-            raise self.refusal(first)
+            raise refusal(first)
         if first[0] != frames.HELLO:
             raise Cut(f"the holder began with {chr(first[0])}")
         self.hello = frames.read_hello(first)
@@ -163,93 +189,31 @@ class Exec:
             raise Refused(f"the holder speaks version {self.hello.version}", code="holder_version")
         if not self.hello.believable(attach.birth, attach.offset):
             raise Cut("the holder's hello can't be its own")
-        self._early = bodies[1:]
-
-    def refusal(self, body: bytes) -> Exception:
-        """What an E body means."""
-        try:
-            code, epoch, text = frames.read_error(body)
-        except BadFrame as error:
-            return Cut(f"the holder broke the protocol ({error})")
-        text = "".join(c for c in text if c.isprintable())
-        match code:
-            case 1 | 2 | 4:
-                return Taken("another instance owns this terminal", epoch=epoch)
-            case 3 | 5:
-                return Lost("the shell is gone: its container was restarted or its holder was killed")
-            case 7:
-                return Refused(f"the shell could not start: {text}", code="shell_failed")
-            case _:
-                return Cut(f"the holder refused: {text}")
 
     def _complaint(self) -> str:
         text = "".join(c for c in self._stderr.decode("utf-8", "replace") if c.isprintable())
         return f" ({text[:300]})" if text else ""
 
-    async def _read_stderr(self) -> None:
-        flood = 0
-        with suppress(ConnectionClosed):
-            async for message in self._sockets["2"]:
-                if not message or isinstance(message, str):
-                    return
-                self._stderr += message[: STDERR_LIMIT - len(self._stderr)]
-                flood += len(message)
-                if flood > STDERR_FLOOD:
-                    self.abort()
-                    return
+    def _complain(self, data: bytes) -> None:
+        self._stderr += data[: STDERR_LIMIT - len(self._stderr)]
+        self._stderr_bytes += len(data)
+        if self._stderr_bytes > STDERR_FLOOD:
+            self.abort(Cut("the bridge floods"))
 
 
-async def _connect_all(address: Address, started: ExecSockets) -> dict[str, ClientConnection]:
-    """All sockets of an exec, at the same time: LXD gives up after 5 s when one is missing."""
-    names = list(started.secrets)
-    tasks = [asyncio.create_task(_connect(address, started, name)) for name in names]
+def refusal(body: bytes) -> TerminalsError:
+    """What an E body means."""
     try:
-        await asyncio.wait(tasks)
-    except asyncio.CancelledError:
-        for task in tasks:
-            task.cancel()
-        left = await asyncio.gather(*tasks, return_exceptions=True)
-        await _close_all(socket for socket in left if isinstance(socket, ClientConnection))
-        raise
-    found = await asyncio.gather(*tasks, return_exceptions=True)
-    sockets = {name: socket for name, socket in zip(names, found, strict=True) if isinstance(socket, ClientConnection)}
-    failures = [socket for socket in found if isinstance(socket, BaseException)]
-    if failures:
-        await _close_all(sockets.values())
-        if isinstance(failures[0], OSError | WebSocketException | TimeoutError):
-            raise Cut("LXD didn't open the exec's streams") from failures[0]
-        raise failures[0]
-    return sockets
-
-
-async def _connect(address: Address, started: ExecSockets, name: str) -> ClientConnection:
-    path = f"/1.0/operations/{started.operation}/websocket?secret={started.secrets[name]}"
-    # A stalled reader starves pings on the data sockets, so only the control socket has them.
-    ping = 20 if name == "control" else None
-    if address.secure:
-        opening = partial(connect, "wss" + address.url.removeprefix("https") + path, ssl=address.tls())
-    else:
-        opening = partial(unix_connect, address.socket, uri="ws://lxd" + path)
-    return await opening(
-        compression=None,
-        proxy=None,
-        open_timeout=5,
-        close_timeout=CLOSE_TIMEOUT_S,
-        ping_interval=ping,
-        max_size=MESSAGE_LIMIT,
-        max_queue=4,
-        write_limit=STDIN_LIMIT,
-    )
-
-
-async def _close_all(sockets: Iterable[ClientConnection]) -> None:
-    """Closes politely, then for certain: a peer that doesn't read must not hold us up."""
-
-    async def close(socket: ClientConnection) -> None:
-        try:
-            async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await socket.close()
-        except TimeoutError:
-            socket.transport.abort()
-
-    await asyncio.gather(*(close(socket) for socket in sockets))
+        code, epoch, text = frames.read_error(body)
+    except BadFrame as error:
+        return Cut(f"the holder broke the protocol ({error})")
+    text = "".join(c for c in text if c.isprintable())
+    match code:
+        case 1 | 2 | 4:
+            return Taken("another instance owns this terminal", epoch=epoch)
+        case 3 | 5:
+            return Lost("the shell is gone: its container was restarted or its holder was killed")
+        case 7:
+            return Refused(f"the shell could not start: {text}", code="shell_failed")
+        case _:
+            return Cut(f"the holder refused: {text}")

@@ -36,8 +36,6 @@ UNKNOWN = "There is no such terminal: it was closed, or its lab has ended"
 class _Held:
     terminal: Terminal
     task: asyncio.Task[None]
-    tick: asyncio.Task[None] | None = None
-    """One stuck terminal must not hold up the others' ticks."""
 
 
 class Hub:
@@ -232,22 +230,16 @@ class Hub:
     # -- ticking and letting go --------------------------------------------------------------------------------------
 
     def _tick(self) -> None:
-        for held in self._held.values():
-            if held.tick is not None and not held.tick.done():
-                continue
-            if held.tick is not None and not held.tick.cancelled() and (error := held.tick.exception()) is not None:
-                log.error("tick_failed", terminal=held.terminal.claim.terminal, exc_info=error)
-            held.tick = asyncio.create_task(held.terminal.tick(), name="terminal-tick")
+        for terminal in self.terminals:
+            terminal.tick()
 
     async def _let_go(self, held: _Held, reason: TerminalsError) -> None:
         name = held.terminal.claim.terminal
         if self._held.get(name) is held:
             del self._held[name]
         held.terminal.close(reason)
-        tasks = [task for task in (held.task, held.tick) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        held.task.cancel()
+        await asyncio.gather(held.task, return_exceptions=True)
 
     async def _release_lonely(self, now: float) -> None:
         for held in list(self._held.values()):

@@ -9,8 +9,8 @@ import structlog
 
 from terminals import frames, messages
 from terminals.errors import Cut, Lost, Refused, TerminalsError, Unavailable
-from terminals.exec import Attach, Exec
-from terminals.flow import Flow
+from terminals.exec import Attach, Exec, refusal
+from terminals.flow import STEP, Flow
 from terminals.frames import BadFrame, Exit, Status
 from terminals.scrollback import Scrollback
 from terminals.sinks import Sinks
@@ -24,12 +24,8 @@ READY_TIMEOUT_S = 30
 ANSWER_TIMEOUT_S = 5
 SILENCE_S = 10
 """The holder answers every ping; nothing heard for so long means that the path is dead without saying so."""
-YIELD_BYTES = 65_536
-"""Of output at most between two turns of the loop: one terminal's flood must not delay another's echo."""
-CONTROL_COST = 2_048
-"""Bytes that a control frame counts as: each is decoded, and some become JSON."""
-CONTROLS = 20_000
-"""Control frames between two ticks (2 s); a holder sends fewer than its owner sends input. More is not ours."""
+CONTROLS = 2_000
+"""Control frames between two ticks (2 s): an honest holder sends fewer than its owner's frames, and those are limited."""
 STATUS_S = 0.5
 BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 STABLE_S = 5
@@ -113,26 +109,28 @@ class Terminal:
     async def write(self, viewer: Viewer, seq: int, data: bytes) -> None:
         """Input of the driver. With the path cut it is dropped: the page keeps it until K and sends it again."""
         if viewer is self.sinks.driver and self._ready.is_set():
-            await self._send(frames.holder_input(viewer.writer, seq, data))
+            self._post(frames.holder_input(viewer.writer, seq, data))
+            if self._exec is not None:
+                await self._exec.drain()
 
-    async def ack(self, viewer: Viewer, offset: int) -> None:
+    def ack(self, viewer: Viewer, offset: int) -> None:
         """The driver has rendered up to `offset`."""
         if viewer is self.sinks.driver:
             self._flow.ack(offset, self._scrollback.end, time.monotonic())
-            await self._release()
+            self._release()
 
-    async def resize(self, viewer: Viewer, size: tuple[int, int]) -> None:
+    def resize(self, viewer: Viewer, size: tuple[int, int]) -> None:
         """The page's size; the pty's too when it drives."""
         viewer.size = size
         if viewer is self.sinks.driver:
-            await self._resize(size)
+            self._resize(size)
 
     async def hang_up(self) -> bool:
         """Ends the shell and what runs in it. Whether it is known to be over."""
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._ready.wait()
-                await self._send(frames.frame(frames.HANGUP))
+                self._post(frames.frame(frames.HANGUP))
                 await self._ended.wait()
         return self.exit is not None or isinstance(self.over, Lost)
 
@@ -174,7 +172,7 @@ class Terminal:
             if time.monotonic() - began > STABLE_S:
                 failures = 0
 
-    async def tick(self) -> None:
+    def tick(self) -> None:
         """Every 2 s: keeps the ownership, lets go what nobody renders, and notices a path that died silently."""
         now = time.monotonic()
         opened = self._exec
@@ -182,14 +180,14 @@ class Terminal:
             return
         if now - self._heard_at > SILENCE_S:
             log.warning("holder_silent", terminal=self.claim.terminal)
-            opened.abort()
+            opened.abort(Cut("the holder is silent"))
             return
         self._controls = 0
         self._tell_status(now)
         self._flow.tick(self._scrollback.end, now)
         self._nonce = (self._nonce + 1) & 0xFFFFFFFF
-        await self._send(frames.ping(self._nonce))
-        await self._release(least=1)
+        self._post(frames.ping(self._nonce))
+        self._release(least=1)
 
     async def _open(self) -> Exec:
         again = self.attaches > 0
@@ -223,22 +221,19 @@ class Terminal:
         """Hands on what the holder sends until the path is cut."""
         if self.attaches > 1:
             self._rejoining = asyncio.create_task(self._rejoin(), name="terminal-rejoin")
-        unyielded = 0
-        while self.exit is None:
-            for body in await opened.read():
-                if body[0] == frames.OUTPUT:
-                    self._output(body)
-                    unyielded += len(body)
-                else:
-                    self._control(opened, body)
-                    unyielded += CONTROL_COST
-                if unyielded >= YIELD_BYTES:
-                    unyielded = 0
-                    await asyncio.sleep(0)
-            self._heard_at = time.monotonic()
-            self._become_ready()
+        await opened.pump(self._take)
+
+    def _take(self, body: bytes) -> None:
+        """One frame body, in the very callback that read it: a chunk wakes no task on its way to the browser."""
+        self._heard_at = time.monotonic()
+        if body[0] == frames.OUTPUT:
+            self._output(body)
             if self._flow.coasting:
-                await self._release()
+                self._release()
+        else:
+            self._control(body)
+        if not self._ready.is_set():
+            self._become_ready()
 
     def _output(self, body: bytes) -> None:
         scrollback = self._scrollback
@@ -249,7 +244,7 @@ class Terminal:
         self._flow.produced(self._heard_at)
         self.sinks.offer(body)
 
-    def _control(self, opened: Exec, body: bytes) -> None:
+    def _control(self, body: bytes) -> None:
         self._controls += 1
         if self._controls > CONTROLS:
             raise Cut("the holder floods")
@@ -267,7 +262,7 @@ class Terminal:
             case frames.EXIT:
                 self._exited(frames.read_exit(body))
             case frames.ERROR:
-                raise opened.refusal(body)
+                raise refusal(body)
             case _:
                 pass  # pongs: that something came is all they say
 
@@ -321,6 +316,8 @@ class Terminal:
         self.exit = ended
         self._fail_answers()
         self._ended.set()
+        if self._exec is not None:
+            self._exec.finish()
         log.info("shell_exited", terminal=self.claim.terminal, code=ended.code)
         self.sinks.tell(messages.exit_(ended))
 
@@ -370,7 +367,7 @@ class Terminal:
                         return 0
                     with suppress(Cut):
                         last_seq = await self._last_seq(viewer.writer)
-                        await self._resize(viewer.size)
+                        self._resize(viewer.size)
                         if self._exec is path:
                             return last_seq
         except TimeoutError as error:
@@ -417,7 +414,7 @@ class Terminal:
         answer = self._answers.get(writer)
         if answer is None:
             answer = self._answers[writer] = asyncio.get_running_loop().create_future()
-        await self._send(frames.ask_writer(writer))
+        self._post(frames.ask_writer(writer))
         try:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 return await asyncio.shield(answer)
@@ -432,23 +429,21 @@ class Terminal:
                 answer.exception()
         self._answers.clear()
 
-    async def _resize(self, size: tuple[int, int]) -> None:
+    def _resize(self, size: tuple[int, int]) -> None:
         if size == self.size:
             return
         self.size = size
-        await self._send(frames.resize(*size))
+        self._post(frames.resize(*size))
         for viewer in self.sinks.viewers:
             if viewer is not self.sinks.driver:
                 viewer.tell(messages.size(*size))
 
-    async def _release(self, least: int | None = None) -> None:
-        end = self._scrollback.end
-        due = self._flow.due(end) if least is None else self._flow.due(end, least=least)
+    def _release(self, least: int = STEP) -> None:
+        due = self._flow.due(self._scrollback.end, least=least)
         if due is not None:
-            await self._send(frames.ack(*due))
+            self._post(frames.ack(*due))
 
-    async def _send(self, data: bytes) -> None:
-        """Sends if there is a path; when it breaks, the pump sees it too and makes it anew."""
+    def _post(self, data: bytes) -> None:
+        """Sends if there is a path; when it breaks, the pump says so and makes it anew."""
         if self._exec is not None:
-            with suppress(Cut):
-                await self._exec.send(data)
+            self._exec.post(data)

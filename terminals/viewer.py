@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import deque
+from collections.abc import Callable
 
 from terminals.errors import TerminalsError
 from terminals.frames import OUTPUT, OUTPUT_HEAD
@@ -31,6 +32,10 @@ class Viewer:
         """Bytes of binary messages handed to the socket."""
         self.closing: TerminalsError | None = None
         self._shown: dict[str, object] | None = None
+        self.direct: Callable[[bytes], bool] | None = None
+        """The edge's way to send at once, where its socket can take it; False: it can't now."""
+        self._sending = False
+        """What `next` gave is still being sent: nothing may overtake it."""
         self._queue: deque[bytes | str] = deque()
         self._bytes = 0
         self._wake = asyncio.Event()
@@ -38,6 +43,8 @@ class Viewer:
     def offer(self, body: bytes) -> None:
         """Queues an O, G or S message, unless the browser is behind."""
         if self.behind:
+            return
+        if self.direct is not None and not self._queue and not self._sending and self.direct(body):
             return
         self._bytes += len(body) + OVERHEAD
         if self._bytes > LIMIT:
@@ -60,8 +67,9 @@ class Viewer:
             self.tell(status)
 
     def reply(self, body: bytes) -> None:
-        """Queues a K or P message."""
-        self._put(body)
+        """Sends or queues a K or P message."""
+        if self.direct is None or self._queue or self._sending or not self.direct(body):
+            self._put(body)
 
     def close(self, reason: TerminalsError) -> None:
         """Ends the socket once what is queued has been sent; the edge knows the close code."""
@@ -71,9 +79,11 @@ class Viewer:
 
     async def next(self) -> list[bytes | str]:
         """What to send now, in order; empty: the viewer is closing, or is behind and has drained."""
+        self._sending = False
         if not self._queue and not self.closing and not self.behind:
             self._wake.clear()
             await self._wake.wait()
+        self._sending = True
         queued, self._queue, self._bytes = self._queue, deque(), 0
         return list(queued) if len(queued) <= 1 else _joined(queued)
 

@@ -9,13 +9,14 @@ ROOT = Path(__file__).parent.parent
 RINGS = [
     {"errors", "frames", "messages", "scrollback", "flow", "viewer", "sinks"},
     {"lxd", "bus", "store"},
-    {"exec", "holder"},
+    {"streams", "holder"},
+    {"exec"},
     {"terminal", "pool"},
     {"sessions", "hub"},
     {"janitor"},
 ]
 """Each ring may import its own and those above it in this list; `viewer` is pure but for an Event."""
-SERVICES = {"pylxd": "lxd", "asyncpg": "store", "redis": "bus", "websockets": "exec"}
+SERVICES = {"pylxd": "lxd", "asyncpg": "store", "redis": "bus", "websockets": "streams"}
 """Outside packages and the one room of the core that may import each."""
 EDGE = [
     {"settings", "logs", "passwords", "tickets", "jobs", "migrate"},
