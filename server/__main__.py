@@ -17,7 +17,7 @@ from server import app, logs, migrate, seed
 from server.passwords import Passwords
 from server.settings import BadSettings, Settings, read
 from terminals.bus import Bus
-from terminals.errors import TerminalsError
+from terminals.errors import Conflict, TerminalsError
 from terminals.holder import Holder
 from terminals.pool import Pool
 from terminals.store import Store
@@ -81,7 +81,7 @@ def parser() -> argparse.ArgumentParser:
     add("list", list_users, "List everybody.", users)
     for name, command, text in (
         ("revoke", revoke_user, "End every sign-in of a user and close their sockets."),
-        ("delete", delete_user, "Delete a user. End their running labs first."),
+        ("delete", delete_user, "End a user's labs and delete them."),
     ):
         add(name, command, text, users).add_argument("email")
     return top
@@ -193,7 +193,13 @@ def delete_user(settings: Settings, arguments: argparse.Namespace) -> int:
     found: list[bool] = []
 
     async def work(store: Store, _passwords: Passwords) -> None:
-        found.append(await store.users.delete(arguments.email))
+        for session in await store.sessions.running(arguments.email):
+            await store.sessions.end(session)
+        try:
+            found.append(await store.users.delete(arguments.email))
+        except Conflict as error:
+            message = "Their labs have been ended; any server deletes the containers now. Try again in a minute"
+            raise Conflict(message) from error
 
     _with_store(settings, work)
     return _known(found[0], arguments.email)

@@ -84,6 +84,11 @@ class Sessions:
         found: str | None = await self._database.value(sql, session, *(error or (None, None)))
         return found
 
+    async def running(self, email: str) -> list[str]:
+        """Of the user with this address."""
+        sql = "SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.email = $1 AND s.state <> 'ended'"
+        return [row["id"] for row in await self._database.fetch(sql, email.strip().lower())]
+
     async def touch(self, sessions: list[str]) -> None:
         """Somebody has these open."""
         await self._database.run("UPDATE sessions SET touched_at = now() WHERE id = ANY($1)", sessions)

@@ -277,6 +277,7 @@ async def test_a_full_disk_and_a_full_process_table_do_not_take_the_shell(studen
     with pytest.raises(Closed, match="process"):
         await student.page(another).connect()
     await page.type("\x03")
+    await page.until(lambda: b"KeyboardInterrupt" in page.output and page.output.endswith(b"$ "))
     assert await ask(page, "echo over") == "over"
     async with student.page(another) as third:
         assert await ask(third, "echo room-again") == "room-again"
