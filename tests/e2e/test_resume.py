@@ -72,7 +72,9 @@ async def test_input_across_kills_is_executed_once_and_in_order(
     server.start()
     student: User = await make_user(server.url)
     _, page = await shell(student, "first-steps")
-    await page.type("stty -echo; cat > typed; stty echo\r")
+    # What is typed while readline still has the terminal in raw mode isn't cut into lines: wait until it has let go.
+    await page.type("stty -echo; echo RE''ADY; cat > typed; stty echo\r")
+    await page.expect("READY\r\n")
     for number in range(1, 301):
         await page.type(f"line {number}\r")
         if number % 75 == 0:
@@ -83,6 +85,7 @@ async def test_input_across_kills_is_executed_once_and_in_order(
             await page.connect()
     await page.until(lambda: not page.unacknowledged)
     await page.type("\x04")
+    await page.until(lambda: page.output.endswith(b"$ "))
     lines = await ask(page, "awk '{print $2}' typed | tr '\\n' ' '")
     assert [int(n) for n in lines.split()] == list(range(1, 301))
     await page.leave()
