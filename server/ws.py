@@ -94,12 +94,12 @@ async def terminal_socket(request: web.Request) -> web.StreamResponse:
         await connection.serve()
     except (BadFrame, TerminalsError) as error:
         await close(socket, error)
+    except (TimeoutError, ConnectionError, ClientConnectionResetError):
+        # The browser went away while something was sent to it: the usual end of a socket.
+        abort(request)
     except Exception:
         log.exception("socket_failed")
         await close(socket, Unavailable("Something went wrong here; connect again", code="internal"))
-    except (TimeoutError, ConnectionResetError, ClientConnectionResetError):
-        # The browser went away while something was sent to it: the usual end of a socket.
-        abort(request)
     finally:
         connection.left()
     return socket

@@ -198,6 +198,28 @@ async def test_a_driver_that_does_not_ack_holds_the_output_back(student: User) -
     await page.leave()
 
 
+async def test_a_browser_that_vanishes_while_output_streams_is_no_error(
+    make_server: Callable[..., Server], make_user: MakeUser
+) -> None:
+    server = make_server()
+    server.start()
+    student: User = await make_user(server.url)
+    _, page = await shell(student, "tiny-system")
+    await page.type("yes\r")
+    for attached in range(1, 6):
+        await page.until(lambda at=page.offset: page.offset > at + 200_000)
+        page.drop()
+        async with asyncio.timeout(10):
+            while len(server.logged("viewer_detached")) < attached:
+                await asyncio.sleep(0.05)
+        await page.connect()
+    assert server.logged("socket_failed") == []
+    assert server.logged("request_failed") == []
+    await page.type("\x03")
+    assert await ask(page, "echo calm") == "calm"
+    await page.leave()
+
+
 async def test_drain_sends_every_page_away_with_1012_and_leaves_the_shell(
     make_server: Callable[..., Server], make_user: MakeUser
 ) -> None:
