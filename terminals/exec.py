@@ -24,6 +24,8 @@ STDERR_FLOOD = 1_048_576
 """Bytes of stderr after which it isn't our bridge that writes."""
 EARLY_LIMIT = 2_097_152
 """Bytes that may come between the hello and the pump."""
+OVERHEAD = 64
+"""Bytes that a kept frame costs beside its own: many small ones must count too."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,7 @@ class Exec:
         self._decoder = Decoder()
         self._early: list[bytes] = []
         self._early_bytes = 0
-        self._take: Callable[[bytes], None] = self._keep
+        self._take: Callable[[list[bytes]], None] = self._keep
         self._stderr = bytearray()
         self._stderr_bytes = 0
         self._spoke = asyncio.Event()
@@ -100,8 +102,8 @@ class Exec:
             raise
         return opened
 
-    async def pump(self, take: Callable[[bytes], None]) -> None:
-        """Hands every frame body to `take` as it arrives, until `finish`.
+    async def pump(self, take: Callable[[list[bytes]], None]) -> None:
+        """Hands the frame bodies to `take` as they arrive, those of one read together, until `finish`.
 
         Raises:
             Cut: the path broke, or what came isn't the protocol.
@@ -109,8 +111,7 @@ class Exec:
         """
         self._take = take
         early, self._early = self._early, []
-        for body in early:
-            take(body)
+        take(early)
         await self._ended
 
     def finish(self) -> None:
@@ -127,9 +128,14 @@ class Exec:
         except Cut as error:
             self.abort(error)
 
+    @property
+    def congested(self) -> bool:
+        """LXD doesn't take what was posted: who sends much must wait for `drain`."""
+        return self._stdin.paused and not self._ended.done()
+
     async def drain(self) -> None:
         """Waits a little while LXD takes what was posted: who sends much must be held back."""
-        if self._stdin.paused and not self._ended.done():
+        if self.congested:
             try:
                 async with asyncio.timeout(DRAIN_TIMEOUT_S):
                     await self._stdin.drain()
@@ -160,20 +166,20 @@ class Exec:
             self.abort(Cut("the holder closed the stream" + self._complaint()))
             return
         try:
-            for body in self._decoder.feed(data):
-                self._take(body)
+            self._take(self._decoder.feed(data))
         except BadFrame as error:
             self.abort(Cut(f"the holder broke the protocol ({error})"))
         except Exception as error:  # noqa: BLE001 - this is a callback of the transport: the pump's task raises it
             self.abort(error)
 
-    def _keep(self, body: bytes) -> None:
+    def _keep(self, bodies: list[bytes]) -> None:
         """Before anybody pumps."""
-        self._early.append(body)
-        self._early_bytes += len(body)
+        self._early += bodies
+        self._early_bytes += sum(map(len, bodies)) + OVERHEAD * len(bodies)
         if self._early_bytes > EARLY_LIMIT:
             raise Cut("the holder floods")
-        self._spoke.set()
+        if bodies:
+            self._spoke.set()
 
     def _greet(self, attach: Attach) -> None:
         if not self._early:

@@ -82,6 +82,11 @@ class Sinks:
         for viewer in self.viewers:
             viewer.offer(body)
 
+    def flush(self) -> None:
+        """The end of a turn: what was offered goes out."""
+        for viewer in self.viewers:
+            viewer.flush()
+
     def tell(self, message: Message) -> None:
         for viewer in self.viewers:
             viewer.tell(message)

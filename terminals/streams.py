@@ -1,9 +1,9 @@
 """Streams: the websockets of one LXD exec. Messages are handed on as they arrive, with no queue and no task in between."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
-from typing import cast
+from typing import Any, cast
 
 from websockets.asyncio.client import ClientConnection, connect, unix_connect
 from websockets.exceptions import WebSocketException
@@ -13,6 +13,7 @@ from websockets.protocol import State
 
 from terminals.errors import Cut
 from terminals.lxd import Address, ExecSockets
+from terminals.wire import Cutter, Taker, masked
 
 CLOSE_TIMEOUT_S = 2
 MESSAGE_LIMIT = 131_072
@@ -23,21 +24,27 @@ POST_LIMIT = 4 * WRITE_LIMIT
 """Bytes that may wait for LXD at all; acks and pings are posted, but not without bound."""
 EARLY_LIMIT = 65_536
 """Bytes that may come before anybody takes them: a bridge that failed says so at once."""
-
-Taker = Callable[[bytes], None]
+HANDSHAKE_LIMIT = 65_536
+"""Bytes of an answer's head; LXD's has 130."""
 
 
 class Stream(ClientConnection):
-    """One websocket. What it receives goes to `taker`, and `b""` at the stream's end, in the callback that read it."""
+    """One websocket. What it receives goes to the taker, and `b""` at the stream's end, in the callback that read it."""
 
-    taker: Taker | None = None
-    early: bytes = b""
+    def __init__(self, *words: Any, **more: Any) -> None:
+        super().__init__(*words, **more)
+        self._taker: Taker | None = None
+        self._early = b""
+        self._answer: bytes | None = b""
+        """What came of the handshake's answer; None: it is over."""
+        self._cutter = Cutter(super().data_received, MESSAGE_LIMIT, masked=False)
+        self._cutter.take = self._take
 
     def hand_to(self, taker: Taker) -> None:
         """From now on `taker` gets what comes; it must not raise."""
-        self.taker = taker
-        if self.early:
-            early, self.early = self.early, b""
+        self._taker = taker
+        if self._early:
+            early, self._early = self._early, b""
             taker(early)
         if self.state is State.CLOSED:
             taker(b"")
@@ -50,26 +57,40 @@ class Stream(ClientConnection):
         """
         if self.state is not State.OPEN or self.transport.get_write_buffer_size() > POST_LIMIT:
             raise Cut("LXD doesn't take input")
-        self.protocol.send_binary(data)
-        self.send_data()
+        self.transport.write(masked(data))
+
+    def data_received(self, data: bytes) -> None:
+        if self._answer is None:
+            self._cutter.feed(data)
+            return
+        # The library reads the answer alone: what follows it in the same read is frames, and those are cut here.
+        self._answer += data
+        answer, end, more = self._answer.partition(b"\r\n\r\n")
+        if end or len(answer) > HANDSHAKE_LIMIT:
+            self._answer = None
+            super().data_received(answer + end)
+            self._cutter.feed(more)
 
     def process_event(self, event: Frame | Request | Response) -> None:
-        if not isinstance(event, Frame) or event.opcode not in DATA_OPCODES:
-            super().process_event(event)
-            return
-        # LXD's mark for the end of a stream is an empty text message; the socket stays open until we close it.
-        data = b"" if event.opcode is Opcode.TEXT else bytes(event.data)
-        if self.taker is not None:
-            self.taker(data)
-        elif len(self.early) + len(data) > EARLY_LIMIT:
-            self.transport.abort()
+        """What isn't a plain binary message."""
+        if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
+            # LXD's mark for the end of a stream is an empty text message; the socket stays open until we close it.
+            self._take(b"" if event.opcode is Opcode.TEXT else bytes(event.data))
         else:
-            self.early += data
+            super().process_event(event)
 
     def connection_lost(self, exc: Exception | None) -> None:
         super().connection_lost(exc)
-        if self.taker is not None:
-            self.taker(b"")
+        if self._taker is not None:
+            self._taker(b"")
+
+    def _take(self, data: bytes) -> None:
+        if self._taker is not None:
+            self._taker(data)
+        elif len(self._early) + len(data) > EARLY_LIMIT:
+            self.transport.abort()
+        else:
+            self._early += data
 
 
 async def connect_all(address: Address, started: ExecSockets) -> dict[str, Stream]:

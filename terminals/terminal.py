@@ -86,6 +86,7 @@ class Terminal:
             self._welcome(viewer, last_seq, ticket)
             self._replay(viewer, birth, offset)
             self.sinks.join(viewer)
+            viewer.flush()
 
     def detach(self, viewer: Viewer) -> None:
         """The socket is gone."""
@@ -105,13 +106,22 @@ class Terminal:
         """The viewer was behind and has drained: it begins again from the tail."""
         viewer.behind = False
         self._replay(viewer, None, 0)
+        viewer.flush()
 
-    async def write(self, viewer: Viewer, seq: int, data: bytes) -> None:
+    def write(self, viewer: Viewer, seq: int, data: bytes) -> None:
         """Input of the driver. With the path cut it is dropped: the page keeps it until K and sends it again."""
         if viewer is self.sinks.driver and self._ready.is_set():
             self._post(frames.holder_input(viewer.writer, seq, data))
-            if self._exec is not None:
-                await self._exec.drain()
+
+    @property
+    def congested(self) -> bool:
+        """The path doesn't take input as fast as it comes: who types must wait for `drain`."""
+        return self._exec is not None and self._exec.congested
+
+    async def drain(self) -> None:
+        """Waits a little for the path to take what was written."""
+        if self._exec is not None:
+            await self._exec.drain()
 
     def ack(self, viewer: Viewer, offset: int) -> None:
         """The driver has rendered up to `offset`."""
@@ -223,15 +233,19 @@ class Terminal:
             self._rejoining = asyncio.create_task(self._rejoin(), name="terminal-rejoin")
         await opened.pump(self._take)
 
-    def _take(self, body: bytes) -> None:
-        """One frame body, in the very callback that read it: a chunk wakes no task on its way to the browser."""
+    def _take(self, bodies: list[bytes]) -> None:
+        """The frames of one read, in the very callback that read them: no task wakes on the way to the browser."""
         self._heard_at = time.monotonic()
-        if body[0] == frames.OUTPUT:
-            self._output(body)
-            if self._flow.coasting:
-                self._release()
-        else:
-            self._control(body)
+        try:
+            for body in bodies:
+                if body[0] == frames.OUTPUT:
+                    self._output(body)
+                else:
+                    self._control(body)
+        finally:
+            self.sinks.flush()
+        if self._flow.coasting:
+            self._release()
         if not self._ready.is_set():
             self._become_ready()
 

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from terminals.errors import TerminalsError
 from terminals.frames import OUTPUT, OUTPUT_HEAD
@@ -28,11 +28,9 @@ class Viewer:
         self.size = size
         self.behind = False
         self.times_behind = 0
-        self.sent = 0
-        """Bytes of binary messages handed to the socket."""
-        self.closing: TerminalsError | None = None
+        self.closing: Exception | None = None
         self._shown: dict[str, object] | None = None
-        self.direct: Callable[[bytes], bool] | None = None
+        self.direct: Callable[[Iterable[bytes | str]], bool] | None = None
         """The edge's way to send at once, where its socket can take it; False: it can't now."""
         self._sending = False
         """What `next` gave is still being sent: nothing may overtake it."""
@@ -41,10 +39,8 @@ class Viewer:
         self._wake = asyncio.Event()
 
     def offer(self, body: bytes) -> None:
-        """Queues an O, G or S message, unless the browser is behind."""
+        """Queues an O, G or S message, unless the browser is behind. It goes at the next `flush`."""
         if self.behind:
-            return
-        if self.direct is not None and not self._queue and not self._sending and self.direct(body):
             return
         self._bytes += len(body) + OVERHEAD
         if self._bytes > LIMIT:
@@ -52,26 +48,36 @@ class Viewer:
             self.times_behind += 1
             self._queue.clear()
             self._bytes = 0
+            self._wake.set()
         else:
             self._queue.append(body)
-        self._wake.set()
+
+    def reply(self, body: bytes) -> None:
+        """Queues a K or P message; those survive being behind, but not without bound. It goes at the next `flush`."""
+        self._put(body)
 
     def tell(self, message: dict[str, object]) -> None:
-        """Queues a control message. Those survive being behind, but not without bound."""
+        """Sends a control message, which survives like a reply."""
         self._put(json.dumps(message, separators=(",", ":")))
+        self.flush()
 
     def show(self, status: dict[str, object]) -> None:
-        """Queues a status message unless the browser has just that one."""
+        """Sends a status message unless the browser has just that one."""
         if status != self._shown:
             self._shown = status
             self.tell(status)
 
-    def reply(self, body: bytes) -> None:
-        """Sends or queues a K or P message."""
-        if self.direct is None or self._queue or self._sending or not self.direct(body):
-            self._put(body)
+    def flush(self) -> None:
+        """What is queued goes out: at once and together where the socket takes it, else by who awaits `next`."""
+        if not self._queue:
+            return
+        if self.direct is not None and not self._sending and self.direct(_joined(self._queue)):
+            self._queue.clear()
+            self._bytes = 0
+        else:
+            self._wake.set()
 
-    def close(self, reason: TerminalsError) -> None:
+    def close(self, reason: Exception) -> None:
         """Ends the socket once what is queued has been sent; the edge knows the close code."""
         if self.closing is None:
             self.closing = reason
@@ -85,7 +91,7 @@ class Viewer:
             await self._wake.wait()
         self._sending = True
         queued, self._queue, self._bytes = self._queue, deque(), 0
-        return list(queued) if len(queued) <= 1 else _joined(queued)
+        return _joined(queued)
 
     def _put(self, message: bytes | str) -> None:
         self._bytes += len(message) + OVERHEAD
@@ -95,11 +101,12 @@ class Viewer:
             self.close(TerminalsError("the browser doesn't read", code="stuck"))
             return
         self._queue.append(message)
-        self._wake.set()
 
 
 def _joined(queue: deque[bytes | str]) -> list[bytes | str]:
     """Neighbouring O messages as one: they are contiguous by construction."""
+    if len(queue) <= 1:
+        return list(queue)
     found: list[bytes | str] = []
     run: list[bytes] = []
     size = 0

@@ -185,10 +185,10 @@ async def make_user(store: Store) -> AsyncIterator[Callable[..., Any]]:
     passwords.close()
     for person in made:
         await person.http.close()
-        await _clear(store, person.email)
+        await clear(store, person.email)
 
 
-async def _clear(store: Store, email: str) -> None:
+async def clear(store: Store, email: str) -> None:
     """Ends what a test left and waits until LXD has deleted it: the next test counts."""
     user = await store.users.by_email(email)
     assert user is not None

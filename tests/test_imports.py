@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RINGS = [
-    {"errors", "frames", "messages", "scrollback", "flow", "viewer", "sinks"},
+    {"errors", "frames", "wire", "messages", "scrollback", "flow", "viewer", "sinks"},
     {"lxd", "bus", "store"},
     {"streams", "holder"},
     {"exec"},
@@ -19,11 +19,12 @@ RINGS = [
 SERVICES = {"pylxd": "lxd", "asyncpg": "store", "redis": "bus", "websockets": "streams"}
 """Outside packages and the one room of the core that may import each."""
 EDGE = [
-    {"settings", "logs", "passwords", "tickets", "jobs", "migrate"},
+    {"settings", "logs", "passwords", "tickets", "jobs", "migrate", "browser", "hello"},
     {"metrics", "seed"},
     {"keys"},
     {"auth", "health"},
-    {"pages"},
+    {"pages", "closes"},
+    {"channel"},
     {"middlewares", "ws", "api"},
     {"app"},
     {"__main__"},

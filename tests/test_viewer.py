@@ -49,6 +49,7 @@ async def test_next_waits_for_something_to_send() -> None:
     await asyncio.sleep(0)
     assert not waiting.done()
     watching.reply(b"K" + bytes(8))
+    watching.flush()
     assert await waiting == [b"K" + bytes(8)]
 
 
@@ -58,3 +59,26 @@ async def test_closing_comes_after_what_was_queued() -> None:
     watching.close(Ended("over"))
     assert await watching.next() == ['{"type":"exit"}']
     assert await watching.next() == []
+
+
+def test_a_turn_goes_out_together_where_the_socket_takes_it() -> None:
+    watching, sent = viewer(), []
+    watching.direct = lambda messages: sent.append(list(messages)) is None
+    watching.reply(b"K" + bytes(8))
+    watching.offer(output(0, b"a"))
+    watching.offer(output(1, b"b"))
+    assert sent == []
+    watching.flush()
+    watching.flush()
+    assert sent == [[b"K" + bytes(8), output(0, b"ab")]]
+
+
+async def test_nothing_overtakes_what_is_being_sent() -> None:
+    watching, sent = viewer(), []
+    watching.offer(output(0, b"a"))
+    assert await watching.next() == [output(0, b"a")]
+    watching.direct = lambda messages: sent.append(list(messages)) is None
+    watching.offer(output(1, b"b"))
+    watching.flush()
+    assert sent == []
+    assert await watching.next() == [output(1, b"b")]

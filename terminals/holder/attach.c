@@ -5,6 +5,7 @@
 #define HEARD_MS 5000   /* an owner that said nothing for longer gives way to a polite claim */
 #define CLOSING_MS 1000 /* for a refusal to leave */
 #define FINAL_READS 4
+#define HOLD_MS 2 /* a K waits so long for the echo: alone it would wake everybody on its way, with the echo behind it */
 
 static void lose_owner(struct holder *holder)
 {
@@ -92,6 +93,8 @@ static void take_owners_frame(struct holder *holder, struct conn *conn, const st
         attach_refuse(holder, conn, REFUSED_FRAME, "A came twice");
         break;
     case 'I':
+        if (outbox_size(&conn->outbox) == 0)
+            conn->held_until = holder->now + HOLD_MS;
         input_take(&holder->input, frame, &conn->outbox);
         holder->typed = holder->now;
         terminal_write(holder); /* at once: a key shall not wait for the next turn */
@@ -183,12 +186,12 @@ uint64_t attach_limit(const struct holder *holder)
 void attach_flush(struct holder *holder, struct conn *conn)
 {
     uint64_t limit = conn == holder->owner ? attach_limit(holder) : 0;
-    bool whole = conn_flush(conn, &holder->ring, limit);
+    bool whole = conn_flush(conn, &holder->ring, limit, holder->now);
     if (whole && conn == holder->owner && holder->exited && !conn->told_exit && conn_progress(conn) == holder->ring.head &&
         conn_is_calm(conn)) {
         conn->told_exit = true;
         send_exit(&conn->outbox, holder->exit_code, holder->ring.head, holder->exit_time);
-        whole = conn_flush(conn, &holder->ring, limit);
+        whole = conn_flush(conn, &holder->ring, limit, holder->now);
     }
     if (!whole)
         attach_end(holder, conn);

@@ -79,9 +79,9 @@ bool conn_is_calm(const struct conn *conn)
     return outbox_size(&conn->outbox) <= OUTBOX_CALM;
 }
 
-bool conn_has_output(const struct conn *conn, uint64_t limit)
+bool conn_has_output(const struct conn *conn, uint64_t limit, int64_t now)
 {
-    if (outbox_size(&conn->outbox) > 0)
+    if (outbox_size(&conn->outbox) > 0 && (conn->state != CONN_OWNER || now >= conn->held_until))
         return true;
     return conn->state == CONN_OWNER && (conn->head_left + conn->body_left > 0 || conn->sent < limit);
 }
@@ -106,42 +106,34 @@ static int output_rest(struct conn *conn, const struct ring *ring, struct iovec 
     return 1 + ring_span(ring, conn->sent - conn->body_left, conn->body_left, rest + 1);
 }
 
-static ssize_t write_output(struct conn *conn, const struct ring *ring)
+/* Control frames go before output, in the same write: one wake-up for both at the other end. */
+static ssize_t write_next(struct conn *conn, const struct ring *ring)
 {
-    struct iovec rest[3];
-    ssize_t n = writev(conn->out, rest, output_rest(conn, ring, rest));
+    struct outbox *box = &conn->outbox;
+    struct iovec pieces[4];
+    bool half_sent = conn->head_left + conn->body_left > 0 && conn->head_left < OUTPUT_HEAD;
+    size_t boxed = half_sent ? 0 : outbox_size(box);
+    pieces[0] = (struct iovec){box->bytes + box->from, boxed};
+    ssize_t n = writev(conn->out, pieces, 1 + output_rest(conn, ring, pieces + 1));
     if (n < 0)
         return n;
-    size_t left = (size_t)n, of_head = left < conn->head_left ? left : conn->head_left;
+    size_t left = (size_t)n, of_box = left < boxed ? left : boxed;
+    box->from += of_box;
+    if (box->from == box->to)
+        box->from = box->to = 0;
+    left -= of_box;
+    size_t of_head = left < conn->head_left ? left : conn->head_left;
     conn->head_left -= of_head;
     conn->body_left -= left - of_head;
     return n;
 }
 
-static ssize_t write_outbox(struct conn *conn)
+bool conn_flush(struct conn *conn, const struct ring *ring, uint64_t limit, int64_t now)
 {
-    struct outbox *box = &conn->outbox;
-    ssize_t n = write(conn->out, box->bytes + box->from, outbox_size(box));
-    if (n > 0)
-        box->from += (size_t)n;
-    if (box->from == box->to)
-        box->from = box->to = 0;
-    return n;
-}
-
-bool conn_flush(struct conn *conn, const struct ring *ring, uint64_t limit)
-{
-    while (conn_has_output(conn, limit)) {
-        ssize_t n;
-        if (conn->head_left + conn->body_left > 0)
-            n = write_output(conn, ring);
-        else if (outbox_size(&conn->outbox) > 0)
-            n = write_outbox(conn);
-        else {
+    while (conn_has_output(conn, limit, now)) {
+        if (conn->state == CONN_OWNER && conn->head_left + conn->body_left == 0 && conn->sent < limit)
             begin_output(conn, limit);
-            continue;
-        }
-        if (n >= 0 || errno == EINTR)
+        if (write_next(conn, ring) >= 0 || errno == EINTR)
             continue;
         if (conn->head_left == OUTPUT_HEAD) {
             /* Nothing of it left: a control frame that comes meanwhile shall not wait behind it. */

@@ -22,6 +22,7 @@ struct conn {
     int bridge, in, out; /* in and out may be one open file */
     int64_t deadline;    /* ms: for the descriptors, the A, or the last bytes */
     int64_t heard;       /* ms */
+    int64_t held_until;  /* ms: answers wait so long for output that they can travel with */
     bool told_exit;
     int poll_index;
 
@@ -44,8 +45,9 @@ bool conn_read(struct conn *conn, bool *open);
 /* Whether a client may be read: not while answers pile up that it doesn't take. */
 bool conn_is_calm(const struct conn *conn);
 /* Sends control frames, and output up to `limit`, until the pipe is full. False: the pipe is broken. */
-bool conn_flush(struct conn *conn, const struct ring *ring, uint64_t limit);
-bool conn_has_output(const struct conn *conn, uint64_t limit);
+bool conn_flush(struct conn *conn, const struct ring *ring, uint64_t limit, int64_t now);
+/* Whether something shall go out now. */
+bool conn_has_output(const struct conn *conn, uint64_t limit, int64_t now);
 /* Output below it has left the ring. */
 uint64_t conn_progress(const struct conn *conn);
 /* E, after the rest of a half-sent frame; the ring isn't needed any more then. */

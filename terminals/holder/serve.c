@@ -51,7 +51,7 @@ static void prepare_conn(const struct holder *holder, struct conn *conn, struct 
     uint64_t limit = conn == holder->owner ? attach_limit(holder) : 0;
     add_poll(polls + POLL_BRIDGE, conn->bridge, POLLIN);
     add_poll(polls + POLL_IN, reads ? conn->in : -1, conn_is_calm(conn) ? POLLIN : 0);
-    add_poll(polls + POLL_OUT, conn->out, conn_has_output(conn, limit) ? POLLOUT : 0);
+    add_poll(polls + POLL_OUT, conn->out, conn_has_output(conn, limit, holder->now) ? POLLOUT : 0);
 }
 
 static void prepare(struct holder *holder, struct pollfd *polls)
@@ -81,8 +81,11 @@ static int64_t next_wake(const struct holder *holder)
 {
     int64_t wake = earlier(holder->look_at, earlier(holder->kill_at, holder->linger_end));
     for (int i = 0; i < CONNS; i++)
-        if (holder->conns[i])
+        if (holder->conns[i]) {
             wake = earlier(wake, holder->conns[i]->deadline);
+            if (outbox_size(&holder->conns[i]->outbox) > 0 && holder->now < holder->conns[i]->held_until)
+                wake = earlier(wake, holder->conns[i]->held_until);
+        }
     if (!holder->owner && !holder->exited && holder->now < holder->grace_end)
         wake = earlier(wake, earlier(holder->grace_end, holder->now + TICK_MS));
     if (holder->pty.master >= 0 && holder->now < holder->pty_retry)

@@ -4,7 +4,7 @@ import argparse
 import random
 import time
 
-from server import ws
+from server import hello as hellos
 from terminals import frames
 from terminals.frames import BadFrame, Decoder
 
@@ -72,7 +72,7 @@ def browser(chance: random.Random) -> int:
         except BadFrame:
             refused += 1
     try:
-        ws.read_hello(mutated(chance, HELLO.encode()).decode("utf-8", "replace"))
+        hellos.read_hello(mutated(chance, HELLO.encode()).decode("utf-8", "replace"))
     except BadFrame:
         refused += 1
     return refused

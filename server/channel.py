@@ -1,0 +1,129 @@
+"""Channel: the frames between one browser and one terminal, once it is attached (docs/protocol.md). No JSON on the hot path."""
+
+import asyncio
+import time
+
+import structlog
+from aiohttp import WSMsgType
+
+from server.browser import CLOSE_TIMEOUT_S, GONE, Browser
+from server.closes import BROKEN, close
+from server.hello import read_json
+from terminals import frames
+from terminals.errors import TerminalsError, Unavailable
+from terminals.frames import BadFrame
+from terminals.terminal import Terminal
+from terminals.viewer import Viewer
+
+log = structlog.get_logger(__name__)
+
+FRAMES_PER_S = 400
+"""Sustained; a burst of as many is free, more are delayed."""
+
+
+class Channel:
+    """Moves frames until either side ends. `write` is a task of its own, from before the attach."""
+
+    def __init__(self, browser: Browser, viewer: Viewer, terminal: Terminal) -> None:
+        self._browser = browser
+        self._viewer = viewer
+        self._terminal = terminal
+        self._allowance = float(FRAMES_PER_S)
+        self._filled = time.monotonic()
+        self._pause: asyncio.Task[None] | None = None
+        viewer.direct = browser.send_now
+
+    # -- browser → terminal ------------------------------------------------------------------------------------------
+
+    async def read(self, writing: "asyncio.Task[None]") -> None:
+        """Until the browser goes, or `writing` ends; raises what ended that."""
+        viewer = self._viewer
+        self._browser.hand_to(self._take)
+        try:
+            while not writing.done() and viewer.closing is None:
+                message = await self._browser.receive()
+                if message.type is WSMsgType.TEXT:
+                    if read_json(message.data).get("type") == "take" and viewer.role == "observer":
+                        await self._terminal.take(viewer)
+                elif message.type is WSMsgType.BINARY:
+                    self._take(message.data)  # it came in fragments
+                else:
+                    break
+                await asyncio.sleep(self._owed())
+        finally:
+            if self._pause is not None:
+                self._pause.cancel()
+        if viewer.closing is not None:
+            # What is queued is still sent, then the socket is closed, by the writer.
+            await asyncio.wait([writing], timeout=CLOSE_TIMEOUT_S)
+        if writing.done():
+            writing.result()
+
+    def _take(self, data: bytes) -> None:
+        """One binary message, in the callback that read it: no task wakes for a key."""
+        if self._viewer.closing is not None:
+            return
+        try:
+            self._handle(data)
+        except (BadFrame, TerminalsError) as error:
+            self._viewer.close(error)
+        except Exception:
+            log.exception("socket_failed")
+            self._viewer.close(Unavailable(BROKEN, code="internal"))
+        owed = self._owed()
+        if (owed or self._terminal.congested) and (self._pause is None or self._pause.done()):
+            self._browser.hold()
+            self._pause = asyncio.create_task(self._wait(owed), name="channel-pause")
+
+    def _handle(self, data: bytes) -> None:
+        viewer, terminal = self._viewer, self._terminal
+        match data[0] if data else 0:
+            case frames.BROWSER_INPUT:
+                if viewer.role == "driver":
+                    terminal.write(viewer, *frames.read_browser_input(data))
+            case frames.BROWSER_ACK:
+                terminal.ack(viewer, frames.read_browser_ack(data))
+            case frames.BROWSER_PING:
+                if len(data) != 5:
+                    raise BadFrame(f"ping frame of {len(data)} bytes")
+                viewer.reply(frames.pong(data[1:]))
+                viewer.flush()
+            case frames.BROWSER_RESIZE:
+                terminal.resize(viewer, frames.read_browser_resize(data))
+            case _:
+                raise BadFrame("unknown frame type")
+
+    def _owed(self) -> float:
+        """Counts a frame; the seconds to wait for being too quick."""
+        now = time.monotonic()
+        self._allowance = min(self._allowance + (now - self._filled) * FRAMES_PER_S, FRAMES_PER_S) - 1
+        self._filled = now
+        return max(0.0, -self._allowance / FRAMES_PER_S)
+
+    async def _wait(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        await self._terminal.drain()
+        self._pause = None
+        self._browser.release()
+
+    # -- terminal → browser ------------------------------------------------------------------------------------------
+
+    async def write(self) -> None:
+        """What couldn't be sent at once, as fast as the browser takes it; then the close."""
+        try:
+            await self._write()
+        except GONE:
+            # The reader waits on the same connection: it must hear of this.
+            self._browser.abort()
+            raise
+
+    async def _write(self) -> None:
+        viewer = self._viewer
+        while True:
+            messages = await viewer.next()
+            await self._browser.send(messages)
+            if not messages and viewer.closing is not None:
+                await close(self._browser, viewer.closing)
+                return
+            if not messages and viewer.behind:
+                self._terminal.reset(viewer)
