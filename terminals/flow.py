@@ -22,6 +22,8 @@ class Flow:
         self.window = WINDOW_MIN
         self.coasting = False
         """Nobody renders: the owner acks what it has read."""
+        self.ending = False
+        """It is being closed: nobody is waited for any more."""
         self.driven = False
         """There was a driver at some time. With watchers only, nothing is held back."""
         self._rate = 0.0
@@ -47,7 +49,7 @@ class Flow:
     @property
     def granted(self) -> int:
         """The window that the holder has now."""
-        return WINDOW_MAX if self.coasting else self.window
+        return WINDOW_MAX if self.coasting or self.ending else self.window
 
     def ack(self, offset: int, end: int, now: float) -> None:
         """The driver has rendered up to `offset` of `end`. Old and impossible acks change nothing."""
@@ -80,7 +82,7 @@ class Flow:
 
     def due(self, end: int, *, least: int = STEP) -> tuple[int, int] | None:
         """(offset, window) to ack to the holder, if that is `least` bytes of progress."""
-        target = end if self.coasting else self.rendered
+        target = end if self.coasting or self.ending else self.rendered
         if target - self.released < least:
             return None
         self.released = target

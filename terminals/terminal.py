@@ -140,6 +140,9 @@ class Terminal:
         with suppress(TimeoutError):
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 await self._ready.wait()
+                # The exit comes after the last byte of output, which a page that doesn't read would hold up.
+                self._flow.ending = True
+                self._release(least=1)
                 self._post(frames.frame(frames.HANGUP))
                 await self._ended.wait()
         return self.exit is not None or isinstance(self.over, Lost)
@@ -244,7 +247,7 @@ class Terminal:
                     self._control(body)
         finally:
             self.sinks.flush()
-        if self._flow.coasting:
+        if self._flow.coasting or self._flow.ending:
             self._release()
         if not self._ready.is_set():
             self._become_ready()

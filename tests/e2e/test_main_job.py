@@ -141,3 +141,14 @@ async def test_one_request_id_goes_from_the_request_to_the_call_to_lxd(
     assert any('"operation": "create"' in call for call in calls)
     assert any('"operation": "start"' in call for call in calls)
     assert "secret=" not in server.log.read_text()
+
+
+async def test_a_terminal_whose_page_reads_nothing_is_closed_at_once(server: Server, student: User) -> None:
+    session, page = await shell(student, "tiny-system")
+    await page.type("yes\r")
+    await page.expect("y\r\ny\r\n")
+    await asyncio.sleep(1)  # until the window is full, which nothing shows from here
+    page.drop()
+    # Nobody acks its output now: the exit must not wait behind it for as long as a vanished driver is waited for.
+    async with asyncio.timeout(10):
+        await student.call("DELETE", f"/api/sessions/{session}/terminals/{page.terminal}", status=204)
