@@ -66,6 +66,7 @@ def settings(world: World) -> dict[str, str]:
         "LXD_POOL": "educenter",
         "LXD_POOL_SIZE": _pool_size(world.state),
         "HOLDER_PATH": str(bundle.holder_path(world)),
+        "DOOR_DIR": str(world.door),
         "SECRET_KEY": secret(world),
         "PUBLIC_URL": "http://127.0.0.1:8000",
         "PORT": "8000",

@@ -51,6 +51,11 @@ class World:
         return "educenter" if self.name == "run" else f"educenter-{self.name}"
 
     @property
+    def door(self) -> Path:
+        """Where the containers' holders meet the server."""
+        return self.root / "door"
+
+    @property
     def logs(self) -> Path:
         """Logs of what has no folder of its own."""
         return self.state / "logs"
@@ -78,7 +83,7 @@ def world(name: str) -> World:
                 f"chmod o+x {parent}, or set EDUCENTER_STATE to a path whose parents are open",
             )
     found = World(name, state)
-    for folder in (state, found.root, found.logs):
+    for folder in (state, found.root, found.logs, found.door):
         folder.mkdir(mode=0o711, exist_ok=True)
         folder.chmod(0o711)
     return found

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import getpass
 import logging
 import os
@@ -92,6 +93,9 @@ def serve(settings: Settings, _arguments: argparse.Namespace) -> int:
     listener = _listen(settings)
     if listener is None:
         return 1
+    # What was imported stays: a collection that walks it stops everybody's keys for tens of milliseconds.
+    gc.collect()
+    gc.freeze()
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
     web.run_app(
@@ -141,7 +145,7 @@ def setup_lxd(settings: Settings, _arguments: argparse.Namespace) -> None:
         try:
             for made in await lxd.setup(settings.lxd_pool, settings.lxd_pool_driver, settings.lxd_pool_size):
                 print(f"made {made}")
-            pool = Pool(lxd, Holder.load(settings.holder_path), settings.lxd_pool, settings.deployment)
+            pool = Pool(lxd, Holder.load(settings.holder_path), settings.lxd_pool, settings.deployment, {})
             for image, template in (await pool.prepare()).items():
                 print(f"template of {image}: {template}")
         finally:

@@ -1,5 +1,6 @@
 """App: composes settings, services and the core into one aiohttp application, in dependency order."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import structlog
@@ -16,6 +17,7 @@ from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
 from terminals.bus import Bus
+from terminals.door import Door
 from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.janitor import Janitor
@@ -99,8 +101,11 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     settings, store = app[keys.SETTINGS], app[keys.STORE]
     lxd = app[keys.LXD] = make_lxd(settings)
     holder = app[keys.HOLDER]
-    pool = Pool(lxd, holder, settings.lxd_pool, settings.deployment)
-    hub = app[keys.HUB] = Hub(store, lxd, holder, pool, settings.instance)
+    door = Door(settings.door_dir) if settings.door_dir else None
+    if door is not None:
+        await asyncio.to_thread(door.sweep)
+    pool = Pool(lxd, holder, settings.lxd_pool, settings.deployment, door.devices() if door else {})
+    hub = app[keys.HUB] = Hub(store, lxd, holder, pool, settings.instance, door)
     app[keys.METRICS].watch(hub, lxd)
     bus = app[keys.BUS] = Bus(app[keys.REDIS])
     bus.on("ended", hub.end_session)

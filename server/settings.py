@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from environs import Env
 
+DOOR_PATH_BYTES = 70
+"""A unix socket's path has 107, and a name needs 33."""
 SECRET_BYTES = 32
 
 
@@ -35,6 +37,8 @@ class Settings:
     lxd_pool_size: str
     deployment: str
     holder_path: Path
+    door_dir: Path | None
+    """A folder of the LXD host that containers see, for sockets: the short way to their holders. None: through LXD."""
     static_dir: Path
     public_url: str
     allowed_origins: tuple[str, ...]
@@ -99,6 +103,7 @@ def read(env: Env | None = None) -> Settings:
         lxd_pool_size=env.str("LXD_POOL_SIZE", "30GiB"),
         deployment=env.str("DEPLOYMENT", "educenter"),
         holder_path=_path(env, "HOLDER_PATH", "terminals/holder/build/holder"),
+        door_dir=Path(found) if (found := env.str("DOOR_DIR", "")) else None,
         static_dir=_path(env, "STATIC_DIR", "static/dist"),
         public_url=_origin(env.str("PUBLIC_URL", "")),
         allowed_origins=tuple(_origin(origin) for origin in _list(env, "ALLOWED_ORIGINS")),
@@ -174,7 +179,21 @@ def _services(s: Settings) -> list[str]:
                 )
     if not s.holder_path.is_file():
         found.append(f"HOLDER_PATH: there is no holder at {s.holder_path}; build it with `make -C terminals/holder`")
-    return found
+    return [*found, _door(s)]
+
+
+def _door(s: Settings) -> str:
+    if s.door_dir is None:
+        return ""
+    if s.lxd_url.startswith("https://"):
+        return "DOOR_DIR: only where LXD_URL is a socket of this host; unset it"
+    if not s.door_dir.is_dir():
+        return f"DOOR_DIR: there is no folder {s.door_dir}; make it (root's, mode 0711), or unset it"
+    if s.door_dir.stat().st_mode & 0o066:
+        return f"DOOR_DIR: others may list or write {s.door_dir}, so they could meet a holder first; chmod 0711 it"
+    if len(str(s.door_dir)) > DOOR_PATH_BYTES:
+        return f"DOOR_DIR: {s.door_dir} is too long for a socket's path; at most {DOOR_PATH_BYTES} characters"
+    return ""
 
 
 def _edge(s: Settings) -> list[str]:

@@ -1,14 +1,16 @@
 """Exec: holder frames over one LXD exec. The source of a terminal's output on the owning instance.
 
-LXD ties a command to its sockets: the control socket's end is the bridge's SIGKILL, which only detaches the holder. Output
-and input travel as binary messages on the exec's stdout and stdin; stderr is bounded and logged.
+LXD ties a command to its sockets: the control socket's end is the bridge's SIGKILL, which only detaches the holder. Frames
+travel as binary messages on the exec's stdin and stdout or, on one host, through a door; stderr is bounded and logged.
 """
 
 import asyncio
+from asyncio import FIRST_COMPLETED
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from terminals import frames
+from terminals.door import Door, Line, Opening
 from terminals.errors import Cut, Lost, Refused, Taken, TerminalsError
 from terminals.frames import BadFrame, Decoder, Hello
 from terminals.lxd import Lxd
@@ -18,6 +20,8 @@ OPEN_TIMEOUT_S = 10
 """From the exec's start to the holder's hello: a busy machine forks a shell in between."""
 DRAIN_TIMEOUT_S = 5
 """A holder that takes nothing for so long is stopped, or isn't ours."""
+DOOR_TIMEOUT_S = 2
+"""For the bridge to come through the door or say that it can't; then LXD's streams have to do."""
 STDERR_LIMIT = 8_192
 """Bytes of the bridge's stderr that are kept for the log; the rest is read and dropped."""
 STDERR_FLOOD = 1_048_576
@@ -58,7 +62,8 @@ class Exec:
 
     def __init__(self, streams: dict[str, Stream]) -> None:
         self._streams = streams
-        self._stdin = streams["0"]
+        self._line: Line | Stream = streams["0"]
+        """Where frames are posted."""
         self._decoder = Decoder()
         self._early: list[bytes] = []
         self._early_bytes = 0
@@ -66,13 +71,15 @@ class Exec:
         self._stderr = bytearray()
         self._stderr_bytes = 0
         self._spoke = asyncio.Event()
+        self._complained = asyncio.Event()
         self._ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.hello: Hello
-        streams["1"].hand_to(self._receive)
         streams["2"].hand_to(self._complain)
 
     @classmethod
-    async def open(cls, lxd: Lxd, container: str, command: list[str], attach: Attach, more: bytes = b"") -> "Exec":
+    async def open(
+        cls, lxd: Lxd, door: Door | None, container: str, command: list[str], attach: Attach, more: bytes = b""
+    ) -> "Exec":
         """Runs the holder's bridge in `container` and attaches; `more` frames follow the attach at once.
 
         Raises:
@@ -82,25 +89,52 @@ class Exec:
             Cut: anything broke on the way; try again.
             Unavailable: LXD doesn't answer.
         """
-        started = await lxd.exec(container, command)
-        opened = cls(await connect_all(lxd.address, started))
+        if door is None:
+            started = await lxd.exec(container, command, {})
+            opened = cls(await connect_all(lxd.address, started))
+            await opened._begin(lxd, started.operation, None, attach, more)
+        else:
+            async with door.ajar() as opening:
+                started = await lxd.exec(container, command, opening.environment)
+                opened = cls(await connect_all(lxd.address, started))
+                await opened._begin(lxd, started.operation, opening, attach, more)
+        return opened
+
+    async def _begin(self, lxd: Lxd, operation: str, opening: Opening | None, attach: Attach, more: bytes) -> None:
         try:
             async with asyncio.timeout(OPEN_TIMEOUT_S):
-                opened.post(attach.frame() + more)
-                await opened._spoke.wait()
-            opened._greet(attach)
+                await self._choose(opening)
+                self.post(attach.frame() + more)
+                await self._spoke.wait()
+            self._greet(attach)
         except TimeoutError as error:
-            await opened.close()
-            raise Cut("the holder didn't answer in time" + opened._complaint()) from error
+            await self.close()
+            raise Cut("the holder didn't answer in time" + self._complaint()) from error
         except Cut as error:
-            await opened.close()
-            if complaint := await lxd.complaint(started.operation):
+            await self.close()
+            if complaint := await lxd.complaint(operation):
                 raise Refused(f"LXD couldn't run the holder: {complaint}") from error
             raise
         except BaseException:
-            await opened.close()
+            await self.close()
             raise
-        return opened
+
+    async def _choose(self, opening: Opening | None) -> None:
+        """The door, if the bridge comes through it; it says on stderr when it can't."""
+        if opening is not None:
+            accepting = asyncio.create_task(opening.accept())
+            complaining = asyncio.create_task(self._complained.wait())
+            try:
+                await asyncio.wait((accepting, complaining), timeout=DOOR_TIMEOUT_S, return_when=FIRST_COMPLETED)
+            finally:
+                for task in (accepting, complaining):
+                    task.cancel()
+                came, _ = await asyncio.gather(accepting, complaining, return_exceptions=True)
+            if isinstance(came, Line):
+                self._line = came
+                came.hand_to(self._receive)
+                return
+        self._streams["1"].hand_to(self._receive)
 
     async def pump(self, take: Callable[[list[bytes]], None]) -> None:
         """Hands the frame bodies to `take` as they arrive, those of one read together, until `finish`.
@@ -124,21 +158,26 @@ class Exec:
         if self._ended.done():
             return
         try:
-            self._stdin.post(data)
+            self._line.post(data)
         except Cut as error:
             self.abort(error)
 
     @property
+    def by_door(self) -> bool:
+        """The frames don't pass through LXD."""
+        return isinstance(self._line, Line)
+
+    @property
     def congested(self) -> bool:
         """LXD doesn't take what was posted: who sends much must wait for `drain`."""
-        return self._stdin.paused and not self._ended.done()
+        return self._line.paused and not self._ended.done()
 
     async def drain(self) -> None:
         """Waits a little while LXD takes what was posted: who sends much must be held back."""
         if self.congested:
             try:
                 async with asyncio.timeout(DRAIN_TIMEOUT_S):
-                    await self._stdin.drain()
+                    await self._line.drain()
             except OSError:
                 return  # it broke meanwhile: the pump says so
             except TimeoutError:
@@ -151,12 +190,14 @@ class Exec:
             # Taken back by who pumps; nobody does while it is being opened.
             self._ended.exception()
         self._spoke.set()
-        for stream in self._streams.values():
+        for stream in (self._line, *self._streams.values()):
             stream.transport.abort()
 
     async def close(self) -> None:
         """Closes every socket, the control socket too: any left open would keep the bridge alive."""
         self.finish()
+        if isinstance(self._line, Line):
+            self._line.transport.close()
         await close_all(self._streams.values())
 
     def _receive(self, data: bytes) -> None:
@@ -201,6 +242,10 @@ class Exec:
         return f" ({text[:300]})" if text else ""
 
     def _complain(self, data: bytes) -> None:
+        """What the bridge says on stderr; its end is the bridge's."""
+        self._complained.set()
+        if not data and self.by_door:
+            self.abort(Cut("the bridge ended" + self._complaint()))
         self._stderr += data[: STDERR_LIMIT - len(self._stderr)]
         self._stderr_bytes += len(data)
         if self._stderr_bytes > STDERR_FLOOD:

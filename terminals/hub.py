@@ -7,6 +7,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from terminals.door import Door
 from terminals.errors import Ended, Forbidden, Lost, NotFound, Refused, Taken, TerminalsError, Unavailable
 from terminals.exec import Attach, Exec
 from terminals.holder import Holder
@@ -41,10 +42,11 @@ class _Held:
 class Hub:
     """Terminals by id, each with the task that runs it."""
 
-    def __init__(self, store: Store, lxd: Lxd, holder: Holder, pool: Pool, instance: str) -> None:
+    def __init__(self, store: Store, lxd: Lxd, holder: Holder, pool: Pool, instance: str, door: Door | None) -> None:
         self._store = store
         self._lxd = lxd
         self._holder = holder
+        self._door = door
         self._pool = pool
         self._instance = instance
         self._held: dict[str, _Held] = {}
@@ -163,11 +165,11 @@ class Hub:
         born = terminal.birth is not None
         command = self._holder.attach(claim.terminal) if born else self._holder.start(claim.terminal, attach.size)
         try:
-            opened = await Exec.open(self._lxd, claim.container, command, attach, more)
+            opened = await Exec.open(self._lxd, self._door, claim.container, command, attach, more)
         except Refused as error:
             if not await self._mend(claim, error):
                 raise
-            opened = await Exec.open(self._lxd, claim.container, command, attach, more)
+            opened = await Exec.open(self._lxd, self._door, claim.container, command, attach, more)
         except NotFound as error:
             raise await self._why_not(claim.terminal, claim.user) from error
         except Taken as error:
@@ -175,7 +177,7 @@ class Hub:
                 raise
             await self._overtake(terminal, error)
             attach = replace(attach, epoch=terminal.claim.epoch)
-            opened = await Exec.open(self._lxd, claim.container, command, attach, more)
+            opened = await Exec.open(self._lxd, self._door, claim.container, command, attach, more)
         if not born:
             try:
                 await self._keep_birth(terminal.claim, opened.hello.birth)

@@ -26,6 +26,8 @@ THREADS, QUICK_THREADS = 12, 8
 """For calls that may take long, and for those that a waiting person's prompt hangs on."""
 QUICK = frozenset(("exec", "instance", "answers", "complaint"))
 CONNECT_TIMEOUT_S = 5
+BUSY_WORDS = ("busy", "matching non-reusable operation")
+"""How LXD says that somebody else is at it, or was a moment ago."""
 BUSY_TRIES, BUSY_S = 10, 1.0
 READ_TIMEOUT_S = 70
 """LXD answers a wait only when the operation is done: as long as the slowest one (unpacking an image on a slow disk)."""
@@ -159,7 +161,7 @@ class Lxd:
                 return None
             except Refused as error:
                 # Somebody else stops or deletes it at this moment: LXD does one thing at a time to an instance.
-                if "busy" not in error.message:
+                if not any(words in error.message for words in BUSY_WORDS):
                     raise
                 await asyncio.sleep(BUSY_S)
         raise Refused(f"LXD has been busy with container {name} for {BUSY_S * BUSY_TRIES:.0f} s")
@@ -182,13 +184,13 @@ class Lxd:
 
         await self._run("make_folder", call, name)
 
-    async def exec(self, name: str, command: list[str]) -> ExecSockets:
+    async def exec(self, name: str, command: list[str], environment: dict[str, str]) -> ExecSockets:
         """Starts a non-interactive exec whose streams wait to be connected within 5 s."""
         body = {
             "command": command,
             "interactive": False,
             "wait-for-websocket": True,
-            "environment": {},
+            "environment": environment,
             "record-output": False,
         }
 

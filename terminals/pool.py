@@ -34,11 +34,15 @@ STEPS = 3
 class Pool:
     """Makes and wakes containers of one LXD project and pool."""
 
-    def __init__(self, lxd: Lxd, holder: Holder, storage: str, deployment: str) -> None:
+    def __init__(
+        self, lxd: Lxd, holder: Holder, storage: str, deployment: str, devices: dict[str, dict[str, str]]
+    ) -> None:
         self._lxd = lxd
         self._holder = holder
         self._storage = storage
         self._deployment = deployment
+        self._devices = devices
+        """Every container's, beside its root disk."""
         self._templates: dict[str, str] = {}
         self._making: dict[str, asyncio.Lock] = {}
         self._openings = asyncio.Semaphore(OPENINGS)
@@ -160,7 +164,7 @@ class Pool:
         }
         root = {"type": "disk", "path": "/", "pool": self._storage, "size": needs.disk}
         await self._lxd.create(
-            name, {"type": "copy", "source": template, "instance_only": True}, config, {"root": root}
+            name, {"type": "copy", "source": template, "instance_only": True}, config, {"root": root, **self._devices}
         )
 
     def _config(self, tags: dict[str, str]) -> dict[str, str]:

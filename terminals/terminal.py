@@ -226,6 +226,7 @@ class Terminal:
             epoch=self.claim.epoch,
             offset=hello.start,
             head=hello.head,
+            by_door=opened.by_door,
         )
         self._become_ready()
         return opened

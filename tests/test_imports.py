@@ -9,7 +9,7 @@ ROOT = Path(__file__).parent.parent
 RINGS = [
     {"errors", "frames", "wire", "messages", "scrollback", "flow", "viewer", "sinks"},
     {"lxd", "bus", "store"},
-    {"streams", "holder"},
+    {"streams", "door", "holder"},
     {"exec"},
     {"terminal", "pool"},
     {"sessions", "hub"},

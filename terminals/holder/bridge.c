@@ -4,8 +4,10 @@
 #include <poll.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "birth.h"
@@ -159,9 +161,32 @@ static int reach(const struct state *state, const struct launch *launch, char *w
     return holder;
 }
 
+/* The server's own socket in the place of stdin and stdout, where it is on this host and says so. */
+static void take_door(void)
+{
+    const char *path = getenv("EDUCENTER_DOOR");
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    if (!path)
+        return;
+    int door = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (door >= 0 && strlen(path) < sizeof address.sun_path) {
+        strcpy(address.sun_path, path);
+        if (connect(door, (struct sockaddr *)&address, sizeof address) == 0) {
+            dup2(door, 0);
+            dup2(door, 1);
+            close(door);
+            return;
+        }
+    }
+    fprintf(stderr, "no door: %s\n", strerror(errno)); /* the server goes on over stdin and stdout then */
+    if (door >= 0)
+        close(door);
+}
+
 int bridge(const char *id, const struct launch *launch)
 {
     char why[ERROR_TEXT_MAX];
+    take_door();
     struct state state;
     struct exit_record record;
     signal(SIGPIPE, SIG_IGN);
