@@ -7,6 +7,7 @@ travel as binary messages on the exec's stdin and stdout or, on one host, throug
 import asyncio
 from asyncio import FIRST_COMPLETED
 from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, nullcontext
 from dataclasses import dataclass
 
 from terminals import frames
@@ -30,6 +31,8 @@ EARLY_LIMIT = 2_097_152
 """Bytes that may come between the hello and the pump."""
 OVERHEAD = 64
 """Bytes that a kept frame costs beside its own: many small ones must count too."""
+TURN = 512
+"""Frames that are handed on in one turn of the loop: one read may hold 20,000, and every terminal here shares the loop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +67,15 @@ class Exec:
         self._streams = streams
         self._line: Line | Stream = streams["0"]
         """Where frames are posted."""
+        self._source: Line | Stream = streams["1"]
+        """Where they come from."""
         self._decoder = Decoder()
         self._early: list[bytes] = []
         self._early_bytes = 0
         self._take: Callable[[list[bytes]], None] = self._keep
+        self._backlog: list[bytes] = []
+        self._at_end = False
+        """The stream has ended; what came before still counts."""
         self._stderr = bytearray()
         self._stderr_bytes = 0
         self._spoke = asyncio.Event()
@@ -77,10 +85,20 @@ class Exec:
         streams["2"].hand_to(self._complain)
 
     @classmethod
-    async def open(
-        cls, lxd: Lxd, door: Door | None, container: str, command: list[str], attach: Attach, more: bytes = b""
+    async def open(  # noqa: PLR0913 - keywords, said once in the hub
+        cls,
+        lxd: Lxd,
+        container: str,
+        command: list[str],
+        attach: Attach,
+        *,
+        more: bytes = b"",
+        door: Door | None = None,
+        gate: AbstractAsyncContextManager[object] | None = None,
     ) -> "Exec":
         """Runs the holder's bridge in `container` and attaches; `more` frames follow the attach at once.
+
+        `gate` is held while LXD works, not while the holder is waited for: a hostile one could take its time.
 
         Raises:
             Taken: a newer epoch owns the terminal.
@@ -89,15 +107,12 @@ class Exec:
             Cut: anything broke on the way; try again.
             Unavailable: LXD doesn't answer.
         """
-        if door is None:
-            started = await lxd.exec(container, command, {})
-            opened = cls(await connect_all(lxd.address, started))
-            await opened._begin(lxd, started.operation, None, attach, more)
-        else:
-            async with door.ajar() as opening:
-                started = await lxd.exec(container, command, opening.environment)
+        async with AsyncExitStack() as stack:
+            opening = await stack.enter_async_context(door.ajar()) if door else None
+            async with gate or nullcontext():
+                started = await lxd.exec(container, command, opening.environment if opening else {})
                 opened = cls(await connect_all(lxd.address, started))
-                await opened._begin(lxd, started.operation, opening, attach, more)
+            await opened._begin(lxd, started.operation, opening, attach, more)
         return opened
 
     async def _begin(self, lxd: Lxd, operation: str, opening: Opening | None, attach: Attach, more: bytes) -> None:
@@ -131,10 +146,8 @@ class Exec:
                     task.cancel()
                 came, _ = await asyncio.gather(accepting, complaining, return_exceptions=True)
             if isinstance(came, Line):
-                self._line = came
-                came.hand_to(self._receive)
-                return
-        self._streams["1"].hand_to(self._receive)
+                self._line = self._source = came
+        self._source.hand_to(self._receive)
 
     async def pump(self, take: Callable[[list[bytes]], None]) -> None:
         """Hands the frame bodies to `take` as they arrive, those of one read together, until `finish`.
@@ -178,10 +191,10 @@ class Exec:
             try:
                 async with asyncio.timeout(DRAIN_TIMEOUT_S):
                     await self._line.drain()
+            except TimeoutError:  # an OSError too: it must come first
+                self.abort(Cut("the holder takes no input"))
             except OSError:
                 return  # it broke meanwhile: the pump says so
-            except TimeoutError:
-                self.abort(Cut("the holder takes no input"))
 
     def abort(self, reason: BaseException) -> None:
         """Breaks the path at once: `pump` raises `reason`."""
@@ -203,23 +216,50 @@ class Exec:
     def _receive(self, data: bytes) -> None:
         if self._ended.done():
             return
-        if not data:
-            self.abort(Cut("the holder closed the stream" + self._complaint()))
-            return
         try:
-            self._take(self._decoder.feed(data))
+            bodies = self._decoder.feed(data)
+        except BadFrame as error:
+            self.abort(Cut(f"the holder broke the protocol ({error})"))
+            return
+        self._at_end = self._at_end or not data
+        if self._backlog:
+            self._backlog += bodies
+        elif len(bodies) > TURN:
+            self._backlog = bodies
+            self._turn()
+        else:
+            self._hand_on(bodies)
+
+    def _turn(self) -> None:
+        """Hands on some frames; what is left waits for the loop's next turn, and nothing more is read meanwhile."""
+        turn, self._backlog = self._backlog[:TURN], self._backlog[TURN:]
+        self._hand_on(turn)
+        if self._ended.done():
+            self._backlog = []
+        elif self._backlog:
+            self._source.transport.pause_reading()
+            asyncio.get_running_loop().call_soon(self._turn)
+        elif not self._source.transport.is_closing():
+            self._source.transport.resume_reading()
+
+    def _hand_on(self, bodies: list[bytes]) -> None:
+        try:
+            self._take(bodies)
         except BadFrame as error:
             self.abort(Cut(f"the holder broke the protocol ({error})"))
         except Exception as error:  # noqa: BLE001 - this is a callback of the transport: the pump's task raises it
             self.abort(error)
+        if self._at_end and not self._backlog:
+            self.abort(Cut("the holder closed the stream" + self._complaint()))
 
     def _keep(self, bodies: list[bytes]) -> None:
         """Before anybody pumps."""
-        self._early += bodies
         self._early_bytes += sum(map(len, bodies)) + OVERHEAD * len(bodies)
         if self._early_bytes > EARLY_LIMIT:
             raise Cut("the holder floods")
-        if bodies:
+        known = [body for body in bodies if body[0] in frames.KNOWN]
+        if known:
+            self._early += known
             self._spoke.set()
 
     def _greet(self, attach: Attach) -> None:

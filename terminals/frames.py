@@ -44,7 +44,8 @@ _SNAPSHOT = struct.Struct(">QQHH")
 
 # Payload sizes of the fixed-size types; O, T and E are checked where they are read.
 _SIZES = {HELLO: _HELLO.size, GAP: 16, TAKEN: 16, NAK: _NAK.size, EXIT: _EXIT.size, PONG: 4}
-_KNOWN = frozenset(b"HOGKNTXPE")
+KNOWN = frozenset(b"HOGKNTXPE")
+"""Types that a holder of this version sends."""
 
 
 class BadFrame(ValueError):
@@ -58,7 +59,7 @@ class Decoder:
         self._rest = b""
 
     def feed(self, data: bytes) -> list[bytes]:
-        """The complete bodies in `data` after what was left over; unknown types are passed over. Keeps < 64 KiB.
+        """The complete bodies in `data` after what was left over, unknown types too: who takes them counts. Keeps < 64 KiB.
 
         Raises:
             BadFrame: a length of 0 or beyond the bound, or a known type with a wrong size.
@@ -75,10 +76,9 @@ class Decoder:
             if stop > end:
                 break
             kind = data[position + 3]
-            if kind in _KNOWN:
-                if _SIZES.get(kind, length - 1) != length - 1:
-                    raise BadFrame(f"frame {chr(kind)} of {length - 1} bytes")
-                bodies.append(data[position + 3 : stop])
+            if _SIZES.get(kind, length - 1) != length - 1:
+                raise BadFrame(f"frame {chr(kind)} of {length - 1} bytes")
+            bodies.append(data[position + 3 : stop])
             position = stop
         self._rest = data[position:] if position else data
         return bodies
@@ -111,6 +111,7 @@ class Hello:
             self.base <= self.acked <= self.head < OFFSET_LIMIT
             and self.head - self.base <= RING
             and self.start in (offset, self.base)
+            and self.start <= self.head
             and birth in (bytes(16), self.birth)
             and self.cols <= MOST_CELLS
             and self.rows <= MOST_CELLS

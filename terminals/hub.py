@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from weakref import WeakValueDictionary
 
 import structlog
@@ -143,8 +144,7 @@ class Hub:
         async def open_exec(attach: Attach, more: bytes) -> Exec:
             if not forced and not terminal.attaches:
                 attach = replace(attach, forced=False, size=(0, 0) if terminal.birth else attach.size)
-            async with self._claims:
-                return await self._open_exec(terminal, attach, more)
+            return await self._open_exec(terminal, attach, more)
 
         terminal = Terminal(claim, open_exec, size)
         task = asyncio.create_task(self._run(terminal), name=f"terminal-{claim.terminal}")
@@ -164,20 +164,20 @@ class Hub:
         claim = terminal.claim
         born = terminal.birth is not None
         command = self._holder.attach(claim.terminal) if born else self._holder.start(claim.terminal, attach.size)
+        open_ = partial(Exec.open, self._lxd, claim.container, command, more=more, door=self._door, gate=self._claims)
         try:
-            opened = await Exec.open(self._lxd, self._door, claim.container, command, attach, more)
+            opened = await open_(attach)
         except Refused as error:
             if not await self._mend(claim, error):
                 raise
-            opened = await Exec.open(self._lxd, self._door, claim.container, command, attach, more)
+            opened = await open_(attach)
         except NotFound as error:
             raise await self._why_not(claim.terminal, claim.user) from error
         except Taken as error:
             if terminal.attaches or not attach.forced:
                 raise
             await self._overtake(terminal, error)
-            attach = replace(attach, epoch=terminal.claim.epoch)
-            opened = await Exec.open(self._lxd, self._door, claim.container, command, attach, more)
+            opened = await open_(replace(attach, epoch=terminal.claim.epoch))
         if not born:
             try:
                 await self._keep_birth(terminal.claim, opened.hello.birth)

@@ -75,7 +75,10 @@ class Stream(ClientConnection):
         """What isn't a plain binary message."""
         if isinstance(event, Frame) and event.opcode in DATA_OPCODES:
             # LXD's mark for the end of a stream is an empty text message; the socket stays open until we close it.
-            self._take(b"" if event.opcode is Opcode.TEXT else bytes(event.data))
+            if event.opcode is Opcode.TEXT:
+                self._take(b"")
+            elif event.data:  # an empty fragment ends nothing
+                self._take(bytes(event.data))
         else:
             super().process_event(event)
 

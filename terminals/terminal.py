@@ -55,6 +55,8 @@ class Terminal:
         self._ready = asyncio.Event()
         self._ended = asyncio.Event()
         self._caught_up_at = 0
+        self._base = 0
+        """Where the holder's ring began when we attached."""
         self._heard_at = 0.0
         self._controls = 0
         self._nonce = 0
@@ -219,6 +221,7 @@ class Terminal:
             # Replays must find what the ring has, or a page's offset would lie beyond our end.
             self._caught_up_at = min(hello.head, max(hello.acked, hello.start) + frames.WINDOW_MAX)
         self.attaches += 1
+        self._base = hello.base
         self._heard_at, self._controls, self._exec = now, 0, opened
         log.info(
             "terminal_attached",
@@ -242,6 +245,8 @@ class Terminal:
         self._heard_at = time.monotonic()
         try:
             for body in bodies:
+                if self.exit is not None:
+                    break  # nothing can come behind an exit
                 if body[0] == frames.OUTPUT:
                     self._output(body)
                 else:
@@ -282,7 +287,7 @@ class Terminal:
             case frames.ERROR:
                 raise refusal(body)
             case _:
-                pass  # pongs: that something came is all they say
+                pass  # pongs, and what a newer holder may say: that something came is all that we hear
 
     def _taken(self, writer: int, seq: int) -> None:
         answer = self._answers.pop(writer, None)
@@ -308,7 +313,8 @@ class Terminal:
             viewer.show(messages.status(status))
 
     def _gap(self, start: int, stop: int) -> None:
-        if start != self._scrollback.end or not start < stop < frames.OFFSET_LIMIT:
+        # Only right behind a hello, up to its base: at any other time a gap would be a way around the window.
+        if start != self._scrollback.end or not start < stop == self._base:
             raise Cut("the holder sent a gap that can't be")
         self._scrollback.skip(stop)
         self._flow.skip(stop)
@@ -437,7 +443,11 @@ class Terminal:
             async with asyncio.timeout(ANSWER_TIMEOUT_S):
                 return await asyncio.shield(answer)
         except TimeoutError as error:
-            raise Cut("the holder doesn't answer") from error
+            # An honest holder answers at once. Without an answer the driver can't go on, so this path is no use.
+            cut = Cut("the holder doesn't answer")
+            if self._exec is not None and self._answers.get(writer) is answer:
+                self._exec.abort(cut)
+            raise cut from error
 
     def _fail_answers(self) -> None:
         for answer in self._answers.values():

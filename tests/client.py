@@ -129,6 +129,11 @@ class Page:
 
     async def connect(self, *, ticket: bool = False) -> dict[str, Any]:
         """Attaches with what the page has, sends again what wasn't taken; the `attached` message."""
+        await self.knock(ticket=ticket)
+        return await self.attached()
+
+    async def knock(self, *, ticket: bool = False) -> None:
+        """Asks to attach, and waits for nothing."""
         socket = await self.open()
         hello = {
             "type": "attach",
@@ -141,7 +146,6 @@ class Page:
             "ticket": self.ticket if ticket else None,
         }
         await socket.send_str(json.dumps(hello))
-        return await self.attached()
 
     async def attached(self) -> dict[str, Any]:
         """Waits for the next `attached`."""

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -167,6 +168,13 @@ async def lxd() -> AsyncIterator[Lxd]:
 @pytest.fixture
 async def make_user(store: Store) -> AsyncIterator[Callable[..., Any]]:
     """Makes fresh people of the demo course; at the end their labs are ended and they are deleted."""
+    async with people(store) as make:
+        yield make
+
+
+@asynccontextmanager
+async def people(store: Store) -> AsyncIterator[Callable[..., Any]]:
+    """The same for fixtures that live longer."""
     passwords = Passwords()
     password_hash = await passwords.hash(PASSWORD)
     made: list[User] = []
@@ -181,11 +189,13 @@ async def make_user(store: Store) -> AsyncIterator[Callable[..., Any]]:
         await person.sign_in()
         return person
 
-    yield make
-    passwords.close()
-    for person in made:
-        await person.http.close()
-        await clear(store, person.email)
+    try:
+        yield make
+    finally:
+        passwords.close()
+        for person in made:
+            await person.http.close()
+            await clear(store, person.email)
 
 
 async def clear(store: Store, email: str) -> None:

@@ -40,9 +40,9 @@ def test_garbage_raises_bad_frame_or_gives_frames_and_nothing_else(garbage: byte
         pass
 
 
-def test_unknown_types_are_passed_over() -> None:
+def test_unknown_types_are_handed_on_so_that_they_count() -> None:
     stream = from_holder(b"?", b"from the future") + from_holder(b"P", b"\0\0\0\1")
-    assert Decoder().feed(stream) == [b"P\0\0\0\1"]
+    assert Decoder().feed(stream) == [b"?from the future", b"P\0\0\0\1"]
 
 
 @pytest.mark.parametrize("stream", [b"\0\0\0O", b"\xff\xff\xffO", from_holder(b"K", b"short"), from_holder(b"H", b"")])

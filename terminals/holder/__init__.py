@@ -41,4 +41,5 @@ class Holder:
 
     def missing(self, error: Refused) -> bool:
         """Whether LXD refused an exec because this binary isn't in the container."""
-        return "command not found" in error.message.lower()
+        # LXD's word for it, not the container's: a holder's own refusal has another code.
+        return error.code == Refused.code and "command not found" in error.message.lower()

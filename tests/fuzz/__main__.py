@@ -1,99 +1,44 @@
-"""`make fuzz`: random and mutated streams into the decoders of what comes from containers and browsers. `--seconds N`."""
+"""`make fuzz`: every target of tests/fuzz/targets.py for a share of `--seconds`. Ends with 1 when one found something."""
 
 import argparse
-import random
-import time
+import re
+import subprocess
+import sys
+from pathlib import Path
 
-from server import hello as hellos
-from terminals import frames
-from terminals.frames import BadFrame, Decoder
-
-SEEDS = [
-    frames.frame(b"H", bytes(82)),
-    frames.frame(b"O", bytes(8) + b"hello"),
-    frames.frame(b"K", bytes(16)),
-    frames.frame(b"N", bytes(17)),
-    frames.frame(b"G", bytes(16)),
-    frames.frame(b"X", bytes(20)),
-    frames.frame(b"P", bytes(4)),
-    frames.frame(b"E", bytes(9) + b"text"),
-    frames.frame(b"T", bytes(12) + b"\4bash\1\0\7"),
-]
-READERS = {
-    frames.HELLO: frames.read_hello,
-    frames.GAP: frames.read_pair,
-    frames.TAKEN: frames.read_pair,
-    frames.NAK: frames.read_nak,
-    frames.EXIT: frames.read_exit,
-    frames.STATUS: frames.read_status,
-    frames.ERROR: frames.read_error,
-}
-BROWSER = (frames.read_browser_input, frames.read_browser_ack, frames.read_browser_resize)
-HELLO = '{"type":"attach","writer":"00000000000000aa","role":"driver","cols":80,"rows":24,"birth":null,"offset":0}'
+NAMES = ("decoder", "holder", "browser", "tickets")
+FOLDER = Path(__file__).parent
+SLACK_S = 60
+"""Beyond its time: imports, seeds and the last input."""
 
 
-def main() -> None:
+def main() -> int:
     words = argparse.ArgumentParser(prog="make fuzz")
-    words.add_argument("--seconds", type=float, default=60)
-    words.add_argument("--seed", type=int, default=None)
+    words.add_argument("--seconds", type=float, default=60, help="in all")
+    words.add_argument("--target", choices=NAMES, action="append", help="only this one (may be given again)")
     options = words.parse_args()
-    seed = options.seed if options.seed is not None else random.randrange(2**32)
-    chance = random.Random(seed)
-    limit, runs, refused = time.monotonic() + options.seconds, 0, 0
-    print(f"seed {seed}")
-    while time.monotonic() < limit:
-        runs += 1
-        refused += holder(chance) + browser(chance)
-    print(f"{runs} runs, {refused} refused as bad frames, nothing else raised")
+    wanted = options.target or NAMES
+    seconds = max(1, round(options.seconds / len(wanted)))
+    return max([fuzz(name, seconds) for name in wanted])
 
 
-def holder(chance: random.Random) -> int:
-    """A stream cut anywhere into the decoder and the readers: frames or BadFrame, and a bounded rest."""
-    stream = mutated(chance, b"".join(chance.choices(SEEDS, k=chance.randint(1, 6))))
-    decoder = Decoder()
-    try:
-        while stream:
-            size = chance.randint(1, len(stream))
-            for body in decoder.feed(stream[:size]):
-                READERS.get(body[0], len)(body)
-            assert len(decoder._rest) < frames.MAX_BODY + 4
-            stream = stream[size:]
-    except BadFrame:
-        return 1
-    return 0
-
-
-def browser(chance: random.Random) -> int:
-    refused = 0
-    message = mutated(chance, chance.choice([b"I" + bytes(9), b"A" + bytes(8), b"R\0\x50\0\x18"]))
-    for reader in BROWSER:
-        try:
-            reader(message)
-        except BadFrame:
-            refused += 1
-    try:
-        hellos.read_hello(mutated(chance, HELLO.encode()).decode("utf-8", "replace"))
-    except BadFrame:
-        refused += 1
-    return refused
-
-
-def mutated(chance: random.Random, data: bytes) -> bytes:
-    """A few bytes changed, inserted, doubled or dropped."""
-    changed = bytearray(data)
-    for _ in range(chance.randint(0, 4)):
-        at = chance.randrange(len(changed) + 1)
-        match chance.randrange(4):
-            case 0 if at < len(changed):
-                changed[at] = chance.randrange(256)
-            case 1:
-                changed[at:at] = chance.randbytes(chance.randint(1, 20))
-            case 2:
-                del changed[at : at + chance.randint(1, 10)]
-            case _:
-                changed[at:at] = changed[at : at + 30]
-    return bytes(changed)
+def fuzz(name: str, seconds: int) -> int:
+    """Prints what was done and found; 1: something was."""
+    command = [sys.executable, "-m", "tests.fuzz.run", name, str(FOLDER / "corpus" / name), str(seconds)]
+    ended = subprocess.run(
+        command, cwd=FOLDER.parent.parent, capture_output=True, text=True, errors="replace",
+        timeout=seconds + SLACK_S, check=False,
+    )  # fmt: skip
+    last = re.findall(r"^#(\d+)\s+\w+.*?cov: (\d+)", ended.stderr, re.MULTILINE)
+    runs, coverage = last[-1] if last else ("0", "0")
+    found = ended.returncode != 0 or int(runs) == 0
+    print(
+        f"{name}: {runs} executions, coverage {coverage}, {seconds} s, {'FOUND SOMETHING' if found else 'no finding'}"
+    )
+    if found:
+        print(ended.stdout[-3000:], ended.stderr[-4000:], sep="\n")
+    return int(found)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
