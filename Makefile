@@ -12,7 +12,7 @@ run:     ## set everything up and serve on port 8000 (PORT=…); Ctrl-C stops th
 test:    ## set up the tests' own services and run every test; ARGS="-k foo"
 	$(DEPLOY) test $(ARGS)
 check: lint types test ## all that must be green
-lint:    ## ruff, formats, shell syntax
+lint:    ## ruff, formats, shell syntax, static analysis of the holder
 	$(DEPLOY) lint
 types:   ## mypy --strict, tsc
 	$(DEPLOY) types
@@ -20,7 +20,7 @@ fmt:     ## format and mend
 	$(DEPLOY) fmt
 bench:   ## measure
 	$(DEPLOY) bench $(ARGS)
-fuzz:    ## fuzz
+fuzz:    ## fuzz the decoders and the holder; ARGS="--seconds 600", --merge keeps new inputs
 	$(DEPLOY) fuzz $(ARGS)
 migrate: ## bring the database of make run to the newest schema
 	$(DEPLOY) server migrate

@@ -136,7 +136,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "run": (_run, "set everything up and serve"),
     "up": (_up, "set everything up and stop there (world run or test)"),
     "test": (_test, "set the tests' own world up and run pytest"),
-    "lint": (_check(checks.lint), "ruff, formats, shell syntax"),
+    "lint": (_check(checks.lint), "ruff, formats, shell syntax, static analysis of the holder"),
     "types": (_check(checks.types), "mypy --strict and tsc"),
     "fmt": (_check(checks.fmt), "format and mend"),
     "bench": (_tests_module, "measure, in the tests' world"),

@@ -39,7 +39,7 @@ def bundle(made: Environment) -> str:
 
 def holder_path(world: World) -> Path:
     """Where the holder of these very sources lies."""
-    sources = [path for path in HOLDER.rglob("*") if path.suffix in {".c", ".h"} or path.name == "Makefile"]
+    sources = [path for path in HOLDER.glob("*") if path.suffix in {".c", ".h"} or path.name == "Makefile"]
     return world.state / "holder" / _hash(sources) / "holder"
 
 

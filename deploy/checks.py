@@ -22,7 +22,7 @@ def tools(world: World) -> Environment:
     with lock.locked(world.state / "lock", "setting up") as held:
         commands.hold(held)
         plan = Plan()
-        plan.add("packages", lambda: packages.install(("python3-venv", "ca-certificates"), world.state))
+        plan.add("packages", lambda: packages.install(packages.LINT, world.state))
         plan.add("python environment", lambda: environment.make(made), "packages")
         plan.add("node modules", lambda: bundle.modules(made), "python environment")
         plan.run()
@@ -30,10 +30,12 @@ def tools(world: World) -> Environment:
 
 
 def lint(world: World) -> None:
-    """Ruff's rules and format, and the shell scripts' syntax."""
+    """Ruff's rules and format, the shell scripts' syntax, and the C compilers' and analyzers' findings in the holder."""
     made = tools(world)
     shell = [("bash", "-n", file) for file in _scripts()]
-    _all(made, ("ruff", "check", "."), ("ruff", "format", "--check", "."), *shell)
+    out = f"OUT={world.state / 'holder' / 'lint'}"
+    holder = ("make", "--silent", f"--jobs={os.cpu_count()}", "-C", bundle.HOLDER, out, "lint")
+    _all(made, ("ruff", "check", "."), ("ruff", "format", "--check", "."), *shell, holder)
 
 
 def types(world: World) -> None:
@@ -75,7 +77,7 @@ def _all(made: Environment, *checks: Sequence[str | Path]) -> None:
     failures = []
     for check in checks:
         try:
-            run(*check, cwd=CHECKOUT, env=made.variables())
+            run(*check, cwd=CHECKOUT, env={**made.variables(), "MAKEFLAGS": "", "MAKELEVEL": ""})
         except Failed as failure:
             say(failure.full)
             failures.append(failure.why.splitlines()[0])

@@ -26,6 +26,7 @@ from terminals.store import Store
 from terminals.store.database import Database
 from tests.client import PASSWORD, User
 
+pytest_plugins = ["tests.holder_builds"]
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 20
 

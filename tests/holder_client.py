@@ -151,20 +151,22 @@ class Client:
 class Holders:
     """A state directory, and all that was started in it."""
 
-    def __init__(self, binary: Path, folder: Path, **env: str) -> None:
-        self.binary = binary
+    def __init__(self, command: list[str], folder: Path, **env: str) -> None:
+        self.command = command
         self.folder = folder
         self.state = folder / "state"
+        self.findings = folder / "findings"
+        self.findings.mkdir()
         self.env = {
             "EDUCENTER_HOLDER_DIR": str(self.state),
-            "ASAN_OPTIONS": f"log_path={folder}/asan:detect_leaks=0",
-            "UBSAN_OPTIONS": f"log_path={folder}/asan",
+            "ASAN_OPTIONS": f"log_path={self.findings}/asan:detect_leaks=1:detect_stack_use_after_return=1",
+            "UBSAN_OPTIONS": f"log_path={self.findings}/ubsan:print_stacktrace=1",
             **env,
         }
         self.clients: list[Client] = []
 
     def run(self, *arguments: str, **options: bool) -> Client:
-        client = Client([str(self.binary), *arguments], self.env, **options)
+        client = Client([*self.command, *arguments], self.env, **options)
         self.clients.append(client)
         return client
 
@@ -183,19 +185,27 @@ class Holders:
 
     def pids(self) -> list[int]:
         """Holders and bridges that run."""
-        mine = f"EDUCENTER_HOLDER_DIR={self.state}".encode()
+        mine, binary = f"EDUCENTER_HOLDER_DIR={self.state}".encode(), Path(self.command[0]).resolve()
         found = []
         for pid, path in each_process():
             with contextlib.suppress(OSError):
-                if mine in (path / "environ").read_bytes().split(b"\0") and (path / "exe").resolve() == self.binary:
+                if mine in (path / "environ").read_bytes().split(b"\0") and (path / "exe").resolve() == binary:
                     found.append(pid)
         return found
 
     def pid(self) -> int:
         """The one holder."""
         bridges = {client.bridge.pid for client in self.clients}
-        (pid,) = set(self.pids()) - bridges
-        return pid
+        found: set[int] = set()
+
+        def one() -> bool:
+            found.clear()
+            found.update(set(self.pids()) - bridges)
+            return len(found) == 1
+
+        # A bridge that LeakSanitizer looks through has another process for a moment.
+        wait_for(one)
+        return found.pop()
 
     def end(self) -> None:
         holders = self.pids()

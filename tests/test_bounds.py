@@ -16,8 +16,10 @@ from pytest_aiohttp.plugin import AiohttpClient
 from server import app as application
 from server import browser, keys
 from server import settings as setting
+from server.browser import Browser
+from terminals import door, frames, scrollback, sinks, streams, terminal, viewer
 from terminals import exec as exec_
-from terminals import frames, scrollback, sinks, streams, terminal, viewer
+from terminals.door import Line
 from terminals.exec import Exec
 from terminals.frames import Decoder
 from terminals.scrollback import Scrollback
@@ -39,7 +41,8 @@ MESSAGE = 65_536
 
 BOUNDS = {
     "streams: early": streams.EARLY_LIMIT,
-    "streams: posted": streams.POST_LIMIT + 2 * frames.MAX_BODY,
+    "path: posted": streams.POST_LIMIT + 2 * frames.MAX_BODY,
+    "door: early": door.EARLY_LIMIT,
     "frames: rest": frames.MAX_BODY + 3,
     "exec: early": exec_.EARLY_LIMIT,
     "exec: backlog": READ + streams.MESSAGE_LIMIT,
@@ -53,6 +56,9 @@ BOUNDS = {
     "browser: to send": browser.WRITE_LIMIT + viewer.COALESCE + MESSAGE,
     # aiohttp stops at twice its chunk, after the message that passed it.
     "browser: to read": 2 * DEFAULT_CHUNK_SIZE + browser.MESSAGE_LIMIT,
+    "browser: early": browser.EARLY_LIMIT + browser.MESSAGE_LIMIT,
+    # Half a frame, or a read that came when nothing more was taken.
+    "browser: waiting": 2 * READ + browser.MESSAGE_LIMIT,
     "hub: terminals": 2,
 }
 
@@ -64,7 +70,11 @@ class Marks:
         self.highest: dict[str, int] = dict.fromkeys(BOUNDS, 0)
         self._patch = patch
         self._after(Stream, "_take", "streams: early", lambda s: len(s._early))
-        self._after(Stream, "post", "streams: posted", lambda s: s.transport.get_write_buffer_size())
+        self._after(Stream, "post", "path: posted", lambda s: s.transport.get_write_buffer_size())
+        self._after(Line, "post", "path: posted", lambda d: d.transport.get_write_buffer_size())
+        self._after(Line, "data_received", "door: early", lambda d: len(d._early))
+        self._after(Browser, "data_received", "browser: waiting", lambda b: b._cutter.waiting)
+        self._after(Browser, "_take", "browser: early", lambda b: b._early_bytes)
         self._after(Decoder, "feed", "frames: rest", lambda d: len(d._rest))
         self._after(Exec, "_keep", "exec: early", lambda e: e._early_bytes)
         self._after(Exec, "_turn", "exec: backlog", lambda e: sum(map(len, e._backlog)))
@@ -163,7 +173,7 @@ async def pasted(marks: Marks, driver: Page, other: Page, container: str) -> Non
         lxc("exec", container, "--", "pkill", "-STOP", "-f", "/holder-")
         pasting = asyncio.create_task(paste(driver, 400))
         async with asyncio.timeout(30):
-            while marks.highest["streams: posted"] < streams.WRITE_LIMIT or marks.highest["browser: to read"] < MESSAGE:
+            while marks.highest["path: posted"] < streams.WRITE_LIMIT:
                 await asyncio.sleep(SAMPLE_S)
         lxc("exec", container, "--", "pkill", "-CONT", "-f", "/holder-")
         pasting.cancel()

@@ -107,3 +107,10 @@ def test_bad_input_messages_are_refused(message: bytes) -> None:
 def test_sizes_that_no_terminal_has_are_refused(size: tuple[int, int]) -> None:
     with pytest.raises(BadFrame):
         frames.read_browser_resize(b"R" + struct.pack(">HH", *size))
+
+
+def test_a_size_that_a_program_set_does_not_make_a_hello_unbelievable() -> None:
+    body = b"H" + struct.pack(">BBQ16sQQQHHQ", 1, 0, 3, bytes(16), 0, 5, 9, 60_000, 0, 5)
+    hello = frames.read_hello(body)
+    assert (hello.cols, hello.rows) == (1_000, 0)
+    assert hello.believable(bytes(16), 5)

@@ -9,49 +9,21 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from holder_builds import Build, on
 from holder_client import Client, Holders, attach, stat_field, wait_for
 
 from terminals import frames
 
-SOURCE = Path(__file__).parent.parent / "terminals" / "holder"
 RING = 1_048_576
 RAW = "stty raw -echo -opost; printf ready;"
 STALE, BUSY, BIRTH, FENCED, LOST, FRAME, START, VERSION = range(1, 9)
 ORDER, UNKNOWN, FULL = 1, 2, 3
-
-
-@pytest.fixture(scope="session")
-def binary(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    if given := os.environ.get("EDUCENTER_TEST_HOLDER"):
-        return Path(given).resolve()
-    out = tmp_path_factory.mktemp("holder")
-    subprocess.run(["make", "-s", "-C", SOURCE, f"OUT={out}"], check=True)
-    return out / "holder"
-
-
-@pytest.fixture
-def new_holders(binary: Path, tmp_path: Path) -> Iterator[Callable[..., Holders]]:
-    made: list[Holders] = []
-
-    def new(**env: str) -> Holders:
-        folder = tmp_path / str(len(made))
-        folder.mkdir()
-        made.append(Holders(binary, folder, **env))
-        return made[-1]
-
-    yield new
-    for holders in made:
-        holders.end()
-        assert [path.read_text() for path in holders.folder.glob("asan*")] == []
-
-
-@pytest.fixture
-def holders(new_holders: Callable[..., Holders]) -> Holders:
-    return new_holders()
+everywhere = on("product", "asan", "arm64")
+"""What depends on the machine or the kernel's interface: byte order, pty, descriptors over a socket, signals, fork."""
 
 
 def typed(seq: int, data: bytes, writer: int = 7) -> bytes:
@@ -81,6 +53,7 @@ def descriptors(pid: int) -> list[str]:
 # --- Birth and attach ---
 
 
+@everywhere
 @pytest.mark.parametrize("pipes", [True, False])
 def test_start_gives_a_new_pty_of_the_asked_size(holders: Holders, *, pipes: bool) -> None:
     client = holders.start("stty size; exec cat", pipes=pipes)
@@ -91,6 +64,7 @@ def test_start_gives_a_new_pty_of_the_asked_size(holders: Holders, *, pipes: boo
     assert client.until(b"\n") == b"24 80\r\n"
 
 
+@everywhere
 def test_attach_without_holder_or_record_says_lost(holders: Holders) -> None:
     client = holders.attach()
     assert client.error()[0] == LOST
@@ -130,10 +104,12 @@ def test_a_wrong_command_line_is_refused(holders: Holders, arguments: list[str])
     assert holders.run(*arguments).error()[0] == START
 
 
-def test_version_prints_the_protocols_version(binary: Path) -> None:
-    assert subprocess.check_output([binary, "version"]) == b"1\n"
+@everywhere
+def test_version_prints_the_protocols_version(build: Build) -> None:
+    assert subprocess.check_output([*build.command, "version"]) == b"1\n"
 
 
+@everywhere
 @pytest.mark.parametrize("shell", ["/nowhere/shell", "/etc/passwd", "relative"])
 def test_a_shell_that_cannot_run_is_told(holders: Holders, shell: str) -> None:
     client = holders.run("start", "a", "80", "24", "-s", shell)
@@ -188,6 +164,7 @@ def test_the_shell_is_a_login_shell_with_its_own_environment(holders: Holders) -
     client.until(b"is -dash in /usr\r\n")
 
 
+@everywhere
 def test_the_shell_runs_as_the_asked_user_in_his_groups(holders: Holders) -> None:
     client = holders.run("start", "a", "80", "24", "-u", "daemon", "-s", "/bin/sh")
     client.attach()
@@ -196,6 +173,7 @@ def test_the_shell_runs_as_the_asked_user_in_his_groups(holders: Holders) -> Non
     assert b"daemon\r\n1\r\nwritable\r\n500\r\n" in output
 
 
+@everywhere
 def test_the_shell_has_default_signals_and_no_other_descriptors(holders: Holders) -> None:
     client = holders.start("grep -E 'Sig(Ign|Blk)' /proc/self/status; ls /proc/self/fd; echo end; exec cat")
     client.attach()
@@ -206,6 +184,7 @@ def test_the_shell_has_default_signals_and_no_other_descriptors(holders: Holders
     assert left == b"0 1 2 3 end".split()
 
 
+@everywhere
 def test_the_holder_keeps_nothing_of_who_started_it(holders: Holders) -> None:
     read, write = os.pipe()
     os.set_inheritable(write, True)
@@ -226,6 +205,7 @@ def test_the_holder_keeps_nothing_of_who_started_it(holders: Holders) -> None:
 # --- Output ---
 
 
+@everywhere
 def test_attach_sends_only_the_missing_bytes(holders: Holders) -> None:
     first = holders.start(RAW + "exec cat")
     birth = first.attach().birth
@@ -245,6 +225,7 @@ def test_an_offset_that_never_was_gives_all(holders: Holders) -> None:
     assert client.until(b"all") == b"all"
 
 
+@everywhere
 def test_numbered_lines_survive_killed_bridges(holders: Holders) -> None:
     client, output, offset, epoch = holders.start("stty -opost; exec seq 1 300000"), b"", 0, 1
     chance = random.Random(1)
@@ -278,6 +259,7 @@ def test_bulk_output_is_whole(holders: Holders) -> None:
     assert digest.digest() == expected.digest()
 
 
+@everywhere
 def test_every_byte_passes_both_ways(holders: Holders) -> None:
     client = holders.start(RAW + "exec cat")
     client.attach()
@@ -303,6 +285,7 @@ def test_the_last_output_of_a_shell_is_never_cut(holders: Holders) -> None:
         client.ended()
 
 
+@everywhere
 def test_output_stops_at_the_window_and_pings_do_not_wait_behind_it(holders: Holders) -> None:
     client = holders.start(RAW + "exec yes", acks=False)
     client.attach(window=10_000)
@@ -403,6 +386,7 @@ def test_a_thaw_begins_the_grace_anew(new_holders: Callable[..., Holders]) -> No
 # --- Owners ---
 
 
+@everywhere
 def test_a_newer_owner_cuts_off_the_older_one(holders: Holders) -> None:
     old = holders.start()
     old.attach(epoch=4)
@@ -490,6 +474,7 @@ def test_the_end_of_the_input_detaches(holders: Holders) -> None:
     assert client.bridge.wait(10) == 0
 
 
+@everywhere
 def test_what_an_owner_sent_before_it_vanished_is_taken(holders: Holders) -> None:
     client = holders.start(RAW + "exec cat")
     client.attach()
@@ -535,6 +520,7 @@ def test_an_owner_is_not_hurt_by_its_bridge_being_frozen(holders: Holders) -> No
 # --- Input ---
 
 
+@everywhere
 def test_lower_seq_is_acknowledged_again_but_not_executed(holders: Holders) -> None:
     client = holders.start(RAW + "exec cat")
     client.attach()
@@ -579,6 +565,7 @@ def test_input_that_does_not_fit_is_refused_whole_and_fits_later(holders: Holder
     assert (7, sent - 1) in {taken(client), taken(client)}
 
 
+@everywhere
 def test_a_writers_last_seq_survives_owners(holders: Holders) -> None:
     client = holders.start()
     client.attach()
@@ -603,6 +590,7 @@ def test_the_writer_unheard_for_longest_is_forgotten(holders: Holders) -> None:
     assert taken(client) == (0, 3)
 
 
+@everywhere
 def test_a_control_key_reaches_the_foreground(holders: Holders) -> None:
     client = holders.start("trap 'echo interrupted; exit 3' INT; echo ready; while :; do sleep 1; done")
     client.attach()
@@ -615,6 +603,7 @@ def test_a_control_key_reaches_the_foreground(holders: Holders) -> None:
 # --- Frames ---
 
 
+@everywhere
 def test_frames_may_come_byte_by_byte(holders: Holders) -> None:
     client = holders.start()
     for byte in attach() + typed(1, b"hi\n") + frames.ping(9):
@@ -701,6 +690,7 @@ def test_a_client_that_does_not_take_its_answers_is_not_read_any_further(holders
 # --- Size and status ---
 
 
+@everywhere
 def test_the_size_follows_the_owner(holders: Holders) -> None:
     client = holders.start("trap 'stty size' WINCH; echo ready; while :; do sleep 0.05; done")
     hello = client.attach(size=(100, 30))
@@ -715,6 +705,7 @@ def test_the_size_follows_the_owner(holders: Holders) -> None:
     assert (hello.cols, hello.rows) == (120, 40)
 
 
+@everywhere
 def test_status_tells_the_foreground_command_by_itself(holders: Holders) -> None:
     client = holders.run("start", "t-1", "80", "24", "-s", "/bin/bash", "-e", "HOME=/nowhere")
     client.attach()
@@ -789,6 +780,7 @@ def test_status_counts_the_users_other_processes(holders: Holders) -> None:
 # --- The end ---
 
 
+@everywhere
 @pytest.mark.parametrize(
     ("script", "code"), [("exit 7", 7), ("kill -KILL $$", 137), ("kill -SEGV $$", 139), ("true", 0)]
 )
@@ -801,6 +793,7 @@ def test_the_exit_code_comes_after_the_last_output(holders: Holders, script: str
     assert abs(ended.time - time.time()) < 10
 
 
+@everywhere
 def test_a_late_owner_gets_the_last_output_and_the_exit(holders: Holders) -> None:
     client = holders.start("stty -opost; seq 1 1000; exit 5")
     client.attach()
@@ -826,6 +819,7 @@ def test_the_exit_waits_for_the_window(holders: Holders) -> None:
     assert finished(client).offset == len(client.output) == 9_000
 
 
+@everywhere
 def test_after_the_linger_the_record_tells_the_exit(new_holders: Callable[..., Holders]) -> None:
     holders = new_holders(EDUCENTER_HOLDER_LINGER_MS="100")
     client = holders.start("printf 12345; exit 6")
@@ -856,6 +850,7 @@ def test_a_background_job_does_not_hold_up_the_exit(holders: Holders) -> None:
     assert finished(client).code == 4
 
 
+@everywhere
 def test_hang_up_ends_shell_and_foreground(holders: Holders) -> None:
     client = holders.start("trap 'echo hung up; exit 9' HUP; echo ready; while :; do sleep 0.1; done")
     client.attach()
@@ -919,6 +914,7 @@ def test_an_idle_holder_sleeps(new_holders: Callable[..., Holders]) -> None:
     assert wakeups(pid) - before <= 1
 
 
+@everywhere
 def test_a_shell_that_closes_its_terminal_costs_nothing(holders: Holders) -> None:
     client = holders.start("echo ready; exec <&- >&- 2>&-; sleep 1; exec >/dev/tty; echo back; exec sleep 600")
     client.attach()

@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "holder.h"
 
 #define GRACE_MS 30000
@@ -29,7 +30,7 @@ static _Noreturn void give_up(int report, const char *text)
 static int64_t milliseconds(const char *variable, int64_t standard)
 {
     const char *text = getenv(variable);
-    char *end;
+    char *end = NULL;
     long value = text ? strtol(text, &end, 10) : -1;
     return value >= 0 && *end == 0 ? value : standard;
 }
@@ -102,7 +103,7 @@ static _Noreturn void live(const struct state *state, const struct launch *launc
         _exit(1);
     close(report);
     serve(&holder);
-    _exit(0);
+    exit(0); /* not _exit(): LeakSanitizer looks now */
 }
 
 static bool await_ready(int report, char *why, size_t why_size)

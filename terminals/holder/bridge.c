@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 #include "birth.h"
+#include "clock.h"
+#include "conn.h"
 #include "frames.h"
-#include "holder.h"
+#include "state.h"
 
 #define TRIES 5 /* a holder may end between the connection and its acceptance */
 #define FIRST_FRAME_MS 5000
@@ -133,6 +135,11 @@ static bool pass(int holder)
     memcpy(CMSG_DATA(header), fds, sizeof fds);
     bool taken = false;
     ssize_t n = sendmsg(holder, &message, MSG_NOSIGNAL);
+    if (n < 0 && errno == ETOOMANYREFS) {
+        /* Somebody else's are in flight: the limit is per user, and all containers' roots may be one user to the kernel. */
+        byte = FETCH_DESCRIPTORS;
+        n = send(holder, &byte, 1, MSG_NOSIGNAL);
+    }
     while (n > 0 || (n < 0 && errno == EINTR)) {
         n = read(holder, &byte, 1);
         taken = taken || n == 1;

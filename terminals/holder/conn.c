@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct conn *conn_open(int bridge)
@@ -28,9 +29,37 @@ void conn_close(struct conn *conn)
     munmap(conn, sizeof *conn);
 }
 
+/* From the bridge itself: what lies in messages is counted per user, and all containers' roots may be one user to the kernel. */
+static void fetch_descriptors(const struct conn *conn, int fds[2])
+{
+    struct ucred peer;
+    socklen_t size = sizeof peer;
+    bool known = getsockopt(conn->bridge, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0;
+    int process = known ? (int)syscall(SYS_pidfd_open, peer.pid, 0) : -1;
+    for (int i = 0; i < 2; i++)
+        fds[i] = process < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, process, i, 0);
+    if (process >= 0)
+        close(process);
+}
+
+static bool keep_descriptors(struct conn *conn, const int fds[2])
+{
+    char byte = 0;
+    conn->in = fds[0];
+    conn->out = fds[1];
+    for (int i = 0; i < 2; i++) {
+        int flags = fds[i] < 0 ? -1 : fcntl(fds[i], F_GETFL);
+        if (flags < 0 || fcntl(fds[i], F_SETFL, flags | O_NONBLOCK) < 0)
+            return false;
+    }
+    conn->state = CONN_PENDING;
+    /* Tells the bridge that its client is ours now; without it, it would look for another holder. */
+    return send(conn->bridge, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+}
+
 bool conn_take_descriptors(struct conn *conn)
 {
-    int fds[2];
+    int fds[2] = {-1, -1};
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof fds)];
@@ -40,6 +69,10 @@ bool conn_take_descriptors(struct conn *conn)
     struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     ssize_t n = recvmsg(conn->bridge, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    if (n == 1 && !header && byte == FETCH_DESCRIPTORS) {
+        fetch_descriptors(conn, fds);
+        return keep_descriptors(conn, fds);
+    }
     if (n != 1 || !header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
         return false;
     size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof *fds;
@@ -49,16 +82,7 @@ bool conn_take_descriptors(struct conn *conn)
             close(fds[0]);
         return false;
     }
-    conn->in = fds[0];
-    conn->out = fds[1];
-    for (int i = 0; i < 2; i++) {
-        int flags = fcntl(fds[i], F_GETFL);
-        if (flags < 0 || fcntl(fds[i], F_SETFL, flags | O_NONBLOCK) < 0)
-            return false;
-    }
-    conn->state = CONN_PENDING;
-    /* Tells the bridge that its client is ours now; without it, it would look for another holder. */
-    return send(conn->bridge, &byte, 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1;
+    return keep_descriptors(conn, fds);
 }
 
 bool conn_read(struct conn *conn, bool *open)

@@ -9,6 +9,9 @@
 #include "frames.h"
 #include "ring.h"
 
+/* What a bridge says when the kernel lets it send no descriptors: take my stdin and stdout yourself. */
+#define FETCH_DESCRIPTORS 1
+
 enum conn_state {
     CONN_BRIDGE,  /* its descriptors are still to come over the unix socket */
     CONN_PENDING, /* its A is still to come */
@@ -38,7 +41,7 @@ struct conn {
 /* The memory goes back to the system at close: a holder without an owner is small. */
 struct conn *conn_open(int bridge);
 void conn_close(struct conn *conn);
-/* False: the bridge is gone, or what came isn't two descriptors. */
+/* False: the bridge is gone, or there are no two descriptors to be had. */
 bool conn_take_descriptors(struct conn *conn);
 /* True when there was something; *open turns false at the end of the stream. */
 bool conn_read(struct conn *conn, bool *open);

@@ -44,9 +44,9 @@ static bool size_fits(uint8_t type, size_t size)
     case 'I': return size > 16 && size <= 16 + INPUT_MAX;
     case 'W': return size == 8;
     case 'C': return size == 12;
-    case 'R': return size == 4;
+    case 'R':
     case 'P': return size == 4;
-    case 'Q': return size == 0;
+    case 'Q':
     case 'Z': return size == 0;
     default: return true;
     }
@@ -68,18 +68,18 @@ enum decoded frame_decode(const uint8_t *bytes, size_t n, struct frame *frame, s
     return FRAME_COMPLETE;
 }
 
-struct claim claim_decode(const uint8_t *at)
+struct claim claim_decode(const uint8_t *payload)
 {
     struct claim claim = {
-        .version = at[0],
-        .forced = at[1] & 1,
-        .epoch = get64(at + 2),
-        .offset = get64(at + 26),
-        .window = window_bound(get32(at + 34)),
-        .cols = get16(at + 38),
-        .rows = get16(at + 40),
+        .version = payload[0],
+        .forced = payload[1] & 1,
+        .epoch = get64(payload + 2),
+        .offset = get64(payload + 26),
+        .window = window_bound(get32(payload + 34)),
+        .cols = get16(payload + 38),
+        .rows = get16(payload + 40),
     };
-    memcpy(claim.birth, at + 10, BIRTH_SIZE);
+    memcpy(claim.birth, payload + 10, BIRTH_SIZE);
     return claim;
 }
 

@@ -68,7 +68,8 @@ void attach_flush(struct holder *holder, struct conn *conn);
 uint64_t attach_limit(const struct holder *holder);
 
 /* serve.c */
-int64_t clock_ms(void);
 void serve(struct holder *holder);
+/* Sleeps until something is to be done, and does it. */
+void serve_turn(struct holder *holder);
 
 #endif

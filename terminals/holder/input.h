@@ -26,6 +26,6 @@ struct input {
 size_t input_size(const struct input *input);
 /* Takes one I frame and answers it with K or N. */
 void input_take(struct input *input, const struct frame *frame, struct outbox *answers);
-uint64_t input_last(struct input *input, uint64_t writer);
+uint64_t input_last(struct input *input, uint64_t id);
 
 #endif

@@ -9,10 +9,10 @@
 
 #define LOOK_MAX 8192
 
-static bool parse(char *line, struct process *process)
+bool process_parse(const char *line, struct process *process)
 {
     /* The command is in parentheses and may hold any bytes, parentheses too. */
-    char *open = strchr(line, '('), *close = strrchr(line, ')');
+    const char *open = strchr(line, '('), *close = strrchr(line, ')');
     if (!open || !close || close < open)
         return false;
     size_t n = (size_t)(close - open - 1);
@@ -39,7 +39,7 @@ bool process_read(pid_t pid, struct process *process)
         return false;
     line[n] = 0;
     process->uid = owner.st_uid;
-    return parse(line, process);
+    return process_parse(line, process);
 }
 
 void processes_open(struct processes *all)

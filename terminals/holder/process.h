@@ -21,6 +21,8 @@ struct processes {
     unsigned left; /* bound on the work of one look: a student may have thousands */
 };
 
+/* What /proc/PID/stat says; all but pid and uid. */
+bool process_parse(const char *line, struct process *process);
 bool process_read(pid_t pid, struct process *process);
 void processes_open(struct processes *all);
 bool processes_next(struct processes *all, struct process *process);

@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@
 #include "shell.h"
 #include "user.h"
 
+#define EXEC_MS 8000  /* below the 10 s that a server waits for the hello */
 #define KILL_PASSES 5 /* a process may fork while its session is being killed */
 
 static bool fail(char *why, size_t size, const char *what)
@@ -44,17 +46,21 @@ static bool open_pair(struct pty *pty, const struct user *user)
     return tcsetattr(pty->slave, TCSANOW, &settings) == 0;
 }
 
-/* Waits until the shell has replaced our child; the pipe closes then. */
+/* Waits until the shell has replaced our child; the pipe closes then. The user's other processes may have stopped it on the
+ * way, between setuid() and execve(). */
 static bool await_exec(int report, char *why, size_t size)
 {
     char text[200];
-    ssize_t n;
-    do
+    struct pollfd end = {.fd = report, .events = POLLIN};
+    ssize_t n = -1;
+    if (poll(&end, 1, EXEC_MS) > 0)
         n = read(report, text, sizeof text - 1);
-    while (n < 0 && errno == EINTR);
-    if (n <= 0)
+    if (n == 0)
         return true;
-    snprintf(why, size, "%.*s", (int)n, text);
+    if (n < 0)
+        snprintf(why, size, "the shell did not start within %d s", EXEC_MS / 1000);
+    else
+        snprintf(why, size, "%.*s", (int)n, text);
     return false;
 }
 
@@ -85,6 +91,8 @@ bool pty_start(struct pty *pty, const struct launch *launch, char *why, size_t w
     pty->uid = user.uid;
     bool running = await_exec(report[0], why, why_size);
     close(report[0]);
+    if (!running)
+        kill(pid, SIGKILL);
     return running;
 }
 
@@ -120,6 +128,14 @@ bool pty_ended(struct pty *pty, int *code)
     return true;
 }
 
+/* Whether a group's number is still this terminal's: the kernel remembers a foreground group that is gone, and its number may
+ * belong to somebody else by now. While such a group lives without its leader, nobody else can have the number. */
+static bool is_ours(const struct pty *pty, pid_t group)
+{
+    pid_t session = getsid(group);
+    return session == pty->session || session < 0;
+}
+
 void pty_hang_up(const struct pty *pty)
 {
     pid_t group = pty_foreground(pty);
@@ -127,7 +143,7 @@ void pty_hang_up(const struct pty *pty)
         int signal = i == 0 ? SIGHUP : SIGCONT; /* a stopped process acts on the first only after the second */
         if (pty->shell > 0)
             kill(pty->shell, signal);
-        if (group > 1 && group != pty->shell)
+        if (group > 1 && group != pty->shell && is_ours(pty, group))
             kill(-group, signal);
     }
 }

@@ -2,9 +2,9 @@
 #include <poll.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "clock.h"
 #include "holder.h"
 
 #define FIRST_FRAME_MS 5000
@@ -16,13 +16,6 @@
 enum { POLL_LISTENER, POLL_SIGNALS, POLL_MASTER, POLL_CONNS };
 enum { POLL_BRIDGE, POLL_IN, POLL_OUT, POLLS_PER_CONN };
 #define POLLS (POLL_CONNS + CONNS * POLLS_PER_CONN)
-
-int64_t clock_ms(void)
-{
-    struct timespec time;
-    clock_gettime(CLOCK_MONOTONIC, &time);
-    return (int64_t)time.tv_sec * 1000 + time.tv_nsec / 1000000;
-}
 
 static int count_pending(const struct holder *holder)
 {
@@ -44,6 +37,8 @@ static void add_poll(struct pollfd *poll, int fd, short events)
 {
     *poll = (struct pollfd){.fd = fd, .events = events};
 }
+
+static struct pollfd *polls_of(struct pollfd *polls, int conn) { return &polls[POLL_CONNS + conn * POLLS_PER_CONN]; }
 
 static void prepare_conn(const struct holder *holder, struct conn *conn, struct pollfd *polls)
 {
@@ -67,7 +62,7 @@ static void prepare(struct holder *holder, struct pollfd *polls)
     add_poll(polls + POLL_SIGNALS, holder->signals, POLLIN);
     add_poll(polls + POLL_MASTER, waits ? -1 : holder->pty.master, events);
     for (int i = 0; i < CONNS; i++) {
-        struct pollfd *of_conn = polls + POLL_CONNS + i * POLLS_PER_CONN;
+        struct pollfd *of_conn = polls_of(polls, i);
         for (int j = 0; j < POLLS_PER_CONN; j++)
             add_poll(of_conn + j, -1, 0);
         if (holder->conns[i])
@@ -121,13 +116,13 @@ static void serve_conn(struct holder *holder, struct conn *conn, const struct po
 }
 
 /* The owner first: what it said before a claim came counts before the claim. */
-static void serve_conns(struct holder *holder, const struct pollfd *polls)
+static void serve_conns(struct holder *holder, struct pollfd *polls)
 {
     const struct conn *first = holder->owner;
     for (int pass = 0; pass < 2; pass++)
         for (int i = 0; i < CONNS; i++)
             if (holder->conns[i] && (holder->conns[i] == first) == (pass == 0))
-                serve_conn(holder, holder->conns[i], polls + POLL_CONNS + i * POLLS_PER_CONN);
+                serve_conn(holder, holder->conns[i], polls_of(polls, i));
 }
 
 static void flush_conns(struct holder *holder)
@@ -210,28 +205,32 @@ static void take_signals(struct holder *holder)
     terminal_reap(holder);
 }
 
-void serve(struct holder *holder)
+void serve_turn(struct holder *holder)
 {
     struct pollfd polls[POLLS];
-    while (!holder->over) {
-        prepare(holder, polls);
-        sleep_until(holder, polls, next_wake(holder));
-        if (polls[POLL_SIGNALS].revents)
-            take_signals(holder);
-        serve_conns(holder, polls);
-        if (polls[POLL_LISTENER].revents)
-            accept_conn(holder);
-        if (polls[POLL_MASTER].revents || (holder->ended && !holder->exited))
-            terminal_read(holder);
-        if (polls[POLL_MASTER].revents & POLLOUT)
-            terminal_write(holder);
-        /* Hung up by force while the shell lives: it may open its terminal again, but poll would report this for ever. */
-        if ((polls[POLL_MASTER].revents & (POLLHUP | POLLERR)) && !holder->ended)
-            holder->pty_retry = holder->now + RETRY_MS;
-        expire(holder);
-        flush_conns(holder);
-        remove_conns(holder);
-    }
+    prepare(holder, polls);
+    sleep_until(holder, polls, next_wake(holder));
+    if (polls[POLL_SIGNALS].revents)
+        take_signals(holder);
+    serve_conns(holder, polls);
+    if (polls[POLL_LISTENER].revents)
+        accept_conn(holder);
+    if (polls[POLL_MASTER].revents || (holder->ended && !holder->exited))
+        terminal_read(holder);
+    if (polls[POLL_MASTER].revents & POLLOUT)
+        terminal_write(holder);
+    /* Hung up by force while the shell lives: it may open its terminal again, but poll would report this for ever. */
+    if ((polls[POLL_MASTER].revents & (POLLHUP | POLLERR)) && !holder->ended)
+        holder->pty_retry = holder->now + RETRY_MS;
+    expire(holder);
+    flush_conns(holder);
+    remove_conns(holder);
+}
+
+void serve(struct holder *holder)
+{
+    while (!holder->over)
+        serve_turn(holder);
     /* Unlinked while it still listens: who comes in between finds the exit record, never a dead socket. */
     state_unlink_socket(&holder->state);
 }

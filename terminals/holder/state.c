@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define NAME_SIZE (ID_MAX + 8)
-#define RECORD_SIZE 160
+#define BIRTH_CHARACTERS ((size_t)2 * BIRTH_SIZE)
 
 static bool id_is_valid(const char *id)
 {
@@ -116,6 +116,26 @@ void state_unlink_socket(const struct state *state)
     unlinkat(state->directory, name(state, ".sock", file), 0);
 }
 
+/* Digits only: sscanf() alone would take blanks and signs, too. */
+bool exit_record_parse(const char *text, struct exit_record *record)
+{
+    if (strspn(text, "0123456789abcdef") != BIRTH_CHARACTERS)
+        return false;
+    for (size_t i = 0; i < BIRTH_SIZE; i++)
+        if (sscanf(text + 2 * i, "%2" SCNx8, &record->birth[i]) != 1)
+            return false;
+    return sscanf(text + BIRTH_CHARACTERS, " %" SCNd32 " %" SCNu64 " %" SCNu64, &record->code, &record->offset, &record->time) == 3;
+}
+
+size_t exit_record_print(const struct exit_record *record, char text[RECORD_SIZE])
+{
+    size_t n = 0;
+    for (size_t i = 0; i < BIRTH_SIZE; i++)
+        n += (size_t)snprintf(text + n, RECORD_SIZE - n, "%02x", record->birth[i]);
+    return n + (size_t)snprintf(text + n, RECORD_SIZE - n, " %" PRId32 " %" PRIu64 " %" PRIu64 "\n", record->code,
+                                record->offset, record->time);
+}
+
 bool state_read_exit(const struct state *state, struct exit_record *record)
 {
     char file[NAME_SIZE], text[RECORD_SIZE];
@@ -124,23 +144,16 @@ bool state_read_exit(const struct state *state, struct exit_record *record)
         return false;
     ssize_t n = read(fd, text, sizeof text - 1);
     close(fd);
-    if (n <= 2 * BIRTH_SIZE)
+    if (n < 0)
         return false;
     text[n] = 0;
-    for (size_t i = 0; i < BIRTH_SIZE; i++)
-        if (sscanf(text + 2 * i, "%2" SCNx8, &record->birth[i]) != 1)
-            return false;
-    return sscanf(text + 2 * BIRTH_SIZE, " %" SCNd32 " %" SCNu64 " %" SCNu64, &record->code, &record->offset, &record->time) == 3;
+    return exit_record_parse(text, record);
 }
 
 bool state_write_exit(const struct state *state, const struct exit_record *record)
 {
     char file[NAME_SIZE], draft[NAME_SIZE], text[RECORD_SIZE];
-    size_t n = 0;
-    for (size_t i = 0; i < BIRTH_SIZE; i++)
-        n += (size_t)snprintf(text + n, sizeof text - n, "%02x", record->birth[i]);
-    n += (size_t)snprintf(text + n, sizeof text - n, " %" PRId32 " %" PRIu64 " %" PRIu64 "\n", record->code, record->offset,
-                          record->time);
+    size_t n = exit_record_print(record, text);
     int fd = openat(state->directory, name(state, ".new", draft), O_WRONLY | O_CREAT | O_TRUNC | O_NOFOLLOW | O_CLOEXEC, 0600);
     if (fd < 0)
         return false;

@@ -10,6 +10,7 @@
 
 #define STATE_DIRECTORY "/dev/.educenter"
 #define ID_MAX 40
+#define RECORD_SIZE 160
 
 struct state {
     int directory;
@@ -32,6 +33,10 @@ int state_connect(const struct state *state);
 /* Takes the place of a socket file that nobody listens on: only with the lock. */
 int state_listen(const struct state *state);
 void state_unlink_socket(const struct state *state);
+/* The record as text: what of `text` isn't one is refused. */
+bool exit_record_parse(const char *text, struct exit_record *record);
+/* The length; below RECORD_SIZE. */
+size_t exit_record_print(const struct exit_record *record, char text[RECORD_SIZE]);
 bool state_read_exit(const struct state *state, struct exit_record *record);
 bool state_write_exit(const struct state *state, const struct exit_record *record);
 

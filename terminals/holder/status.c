@@ -7,9 +7,11 @@
 static void read_command(struct status *status, const struct process *process)
 {
     status->command_size = (uint8_t)strlen(process->command);
+    memcpy(status->command, process->command, status->command_size);
     for (uint8_t i = 0; i < status->command_size; i++) {
         unsigned char byte = (unsigned char)process->command[i];
-        status->command[i] = byte < 0x20 || byte == 0x7f ? '?' : (char)byte;
+        if (byte < 0x20 || byte == 0x7f)
+            status->command[i] = '?';
     }
 }
 
