@@ -13,6 +13,8 @@ from deploy.up import up
 from deploy.world import CHECKOUT, World, say
 
 TYPED = ("server", "terminals", "deploy")
+SOAK = ("tests/soak", "tests/hostile/test_floods.py", "tests/browser/test_flood.py")
+"""What runs a tenth of its counts in `make test` and all of them in `make soak`."""
 SHELL = ("images/*/build", "images/*/customize", "images/*/init", ".ci/run")
 
 
@@ -51,12 +53,23 @@ def fmt(world: World) -> None:
 
 
 def test(world: World, words: Sequence[str]) -> int:
-    """The whole test suite, or what the words select, in the tests' own world."""
+    """The whole test suite and a short bench, or what the words select, in the tests' own world."""
     with lock.locked(world.root / "lock", "running tests") as held:
-        variables = {**up(world), "PORT": "0", "CHROMIUM": "/usr/bin/chromium"}
+        variables = _up(world)
         made = environment.environment(world)
         _all(made, (*made.npm, "--prefix", bundle.STATIC, "run", "--silent", "test"))
-        return python(world, variables, "-m", "pytest", *words, held=held)
+        status = python(world, variables, "-m", "pytest", *words, held=held)
+        if words or status:
+            return status
+        say("\nThe bench's first look: it must run, its figures pass or fail nothing")
+        return python(world, variables, "-m", "tests.bench", "--quick", held=held)
+
+
+def soak(world: World, words: Sequence[str]) -> int:
+    """The tests that are repeated, as often as they are meant to be."""
+    with lock.locked(world.root / "lock", "running the soak") as held:
+        variables = {**_up(world), "SOAK": "1.0"}
+        return python(world, variables, "-m", "pytest", *SOAK, *words, held=held)
 
 
 def python(world: World, variables: dict[str, str], *words: str, held: int | None = None) -> int:
@@ -64,8 +77,14 @@ def python(world: World, variables: dict[str, str], *words: str, held: int | Non
     made = environment.environment(world)
     command = [str(made.python), *words]
     keep = [held] if held is not None else []
-    ours = {**os.environ, **made.variables(), **variables}
+    # Compiled once, outside the checkout: the tests start servers by the hundred.
+    compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(world.state / "pycache")}
+    ours = {**os.environ, **made.variables(), **compiled, **variables}
     return subprocess.run(command, cwd=CHECKOUT, env=ours, pass_fds=keep, check=False).returncode
+
+
+def _up(world: World) -> dict[str, str]:
+    return {**up(world), "PORT": "0", "CHROMIUM": "/usr/bin/chromium"}
 
 
 def _scripts() -> list[Path]:

@@ -244,7 +244,8 @@ class Exec:
 
     def _hand_on(self, bodies: list[bytes]) -> None:
         try:
-            self._take(bodies)
+            if bodies:  # half a frame is nothing heard: a holder may drip for ever
+                self._take(bodies)
         except BadFrame as error:
             self.abort(Cut(f"the holder broke the protocol ({error})"))
         except Exception as error:  # noqa: BLE001 - this is a callback of the transport: the pump's task raises it

@@ -28,7 +28,7 @@ CONTROLS = 2_000
 """Control frames between two ticks (2 s): an honest holder sends fewer than its owner's frames, and those are limited."""
 STATUS_S = 0.5
 BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
-STABLE_S = 5
+STABLE_S = 2
 """A path that held for so long wasn't made in vain: the next try doesn't wait."""
 
 Opener = Callable[[Attach, bytes], Awaitable[Exec]]
@@ -368,7 +368,8 @@ class Terminal:
         if driver is not None:
             with suppress(Cut):
                 last_seq = await self._last_seq(driver.writer)
-                if driver is self.sinks.driver:
+                # Another page may drive by now: this one was told `detached`, too, and must hear that it is over.
+                if driver in self.sinks.viewers:
                     self._welcome(driver, last_seq, None)
 
     def _stop_rejoining(self) -> None:

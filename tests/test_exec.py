@@ -267,7 +267,6 @@ async def test_a_writer_waits_only_so_long_for_a_holder_that_does_not_read(
         (hello(head=frames.RING + 1), Cut),
         (hello(base=2**63, acked=2**63, head=2**63, start=2**63), Cut),
         (hello(acked=5), Cut),
-        (hello(cols=65_535), Cut),
         (hello(start=7), Cut),
         (hello(start=frames.FROM_BASE), Cut),
         (OUTPUT, Cut),

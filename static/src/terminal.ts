@@ -5,6 +5,7 @@ import { UnicodeGraphemesAddon } from "@xterm/addon-unicode-graphemes";
 import { WebLinksAddon } from "@xterm/addon-web-links";
 import { WebglAddon } from "@xterm/addon-webgl";
 import { Terminal } from "@xterm/xterm";
+import { Characters } from "./characters.ts";
 import { FONT_FAMILY, FONT_SIZE, fontsLoaded } from "./fonts.ts";
 import type { Size } from "./frames.ts";
 import type { Screen } from "./output.ts";
@@ -22,11 +23,25 @@ export interface TerminalEvents {
 
 const encoder = new TextEncoder();
 
+// Renderers that compute on the CPU: drawing one frame with them blocks the page for 100 ms and more, the DOM takes a tenth.
+const SOFTWARE = /swiftshader|llvmpipe|softpipe|software|basic render/i;
+
+/** Whether there is a GPU behind WebGL 2. */
+function accelerated(): boolean {
+  const gl = document.createElement("canvas").getContext("webgl2", { failIfMajorPerformanceCaveat: true });
+  if (!gl) return false;
+  const info = gl.getExtension("WEBGL_debug_renderer_info");
+  const renderer = String(gl.getParameter(info ? info.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl.getExtension("WEBGL_lose_context")?.loseContext(); // a page may have few contexts
+  return !SOFTWARE.test(renderer);
+}
+
 export class TerminalView implements Screen {
   readonly term: Terminal;
   private readonly fitter = new FitAddon();
   private readonly host: HTMLElement;
   private readonly events: TerminalEvents;
+  private readonly characters = new Characters();
   private readonly observer: ResizeObserver;
   private readonly stopTheme: () => void;
   private driver = true;
@@ -94,6 +109,7 @@ export class TerminalView implements Screen {
 
   /** Takes its place among the writes: xterm's own reset would overtake those that still wait. */
   reset(size: Size): void {
+    this.characters.drop();
     this.term.write(CLEAN, () => {
       this.term.reset();
       if (!this.driver) this.follow(size);
@@ -101,16 +117,18 @@ export class TerminalView implements Screen {
   }
 
   write(bytes: Uint8Array, replay: boolean, rendered: () => void): void {
-    if (!replay) return this.term.write(bytes, rendered);
+    const whole = this.characters.whole(bytes);
+    if (!replay) return this.term.write(whole, rendered);
     // Parsing happens later; callbacks are called in the order of the writes, just before and just after these bytes are parsed.
     this.term.write("", () => (this.replaying = true));
-    this.term.write(bytes, () => {
+    this.term.write(whole, () => {
       this.replaying = false;
       rendered();
     });
   }
 
   gap(bytes: number, rendered: () => void): void {
+    this.characters.drop();
     const amount = bytes < 10_240 ? `${bytes} bytes` : `${Math.round(bytes / 1024)} KiB`;
     this.term.write(`\x18\x1b[0m\r\n\x1b[2m──── ${amount} of output are missing here ────\x1b[0m\r\n`, rendered);
   }
@@ -157,6 +175,7 @@ export class TerminalView implements Screen {
   }
 
   private useWebgl(): void {
+    if (!accelerated()) return;
     try {
       const webgl = new WebglAddon();
       webgl.onContextLoss(() => webgl.dispose()); // xterm then draws with the DOM

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from tests.bench import usage
-from tests.bench.bulk import ready
 from tests.bench.echo import key, settle
 from tests.bench.figures import Rows, spread
-from tests.bench.lines import Line
+from tests.bench.lines import Line, until
 from tests.bench.rivals import Product, Rival
 
 AT_ONCE = 8
@@ -42,7 +41,7 @@ async def typing(rivals: Sequence[Rival], count: int, seconds: float) -> Rows:
     for rival in rivals:
         async with _open(rival, count) as (lines, opened):
             for line in lines:
-                await settle(line, 0.001)
+                await settle(line, 0.002)
             began = usage.cpu(rival.pids)
             typists = [_type(line, number / count, seconds) for number, line in enumerate(lines)]
             times = [took for each in await asyncio.gather(*typists) for took in each]
@@ -64,7 +63,9 @@ async def _open(rival: Rival, count: int) -> AsyncIterator[tuple[list[Line], flo
 
     async def one() -> Line:
         async with turn:
-            return await ready(rival)
+            line = await rival.line()
+            await until(line, b"$ ")
+            return line
 
     async def close(line: Line) -> None:
         async with turn:

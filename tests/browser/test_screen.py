@@ -2,13 +2,23 @@
 
 import asyncio
 
+import pytest
 from playwright.async_api import expect
 
 from terminals.lxd import Lxd
 from terminals.store import Store
+from tests.browser.conftest import MakeLab
 from tests.browser.lab import Lab
+from tests.client import User
+from tests.conftest import Server
 
 TECHNICIAN = "\U0001f469\u200d\U0001f4bb"  # woman, zero-width joiner, laptop: one character, two cells
+PRETEND_GPU = """{
+  const ask = WebGL2RenderingContext.prototype.getParameter;
+  WebGL2RenderingContext.prototype.getParameter = function (name) {
+    return name === 0x9246 ? "A GPU" : ask.call(this, name); // UNMASKED_RENDERER_WEBGL
+  };
+}"""
 ALTERNATE = "(wanted) => window.educenterTerminal.buffer.active.type === wanted"
 
 
@@ -132,3 +142,18 @@ async def test_ending_the_lab_shows_so_and_deletes_the_container(lab: Lab, store
     assert container not in await lxd.names()
     await lab.page.reload()
     await lab.page.locator('[data-view="ended"]').wait_for()
+
+
+@pytest.mark.parametrize("gpu", [False, True], ids=["without-a-gpu", "with-a-gpu"])
+async def test_webgl_draws_only_where_a_gpu_does_it(
+    make_lab: MakeLab, server: Server, student: User, gpu: bool
+) -> None:
+    lab = await make_lab(server.url)
+    if gpu:
+        # There is none here: the software renderer passes for one, which shows that the way through WebGL works, too.
+        await lab.page.add_init_script(PRETEND_GPU)
+    await lab.sign_in(student.email)
+    await lab.start()
+    assert await lab.page.locator(".xterm-screen canvas").count() == (2 if gpu else 0)
+    assert await lab.page.locator(".xterm-rows").count() == (0 if gpu else 1)
+    assert await lab.run("echo $((6*7))") == "42"

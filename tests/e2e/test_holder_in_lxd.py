@@ -45,7 +45,7 @@ async def container(lxd: Lxd) -> AsyncIterator[str]:
         pass
 
     try:
-        await Pool(lxd, HOLDER, os.environ["LXD_POOL"], "holder-tests").make(name, needs, {}, say)
+        await Pool(lxd, HOLDER, os.environ["LXD_POOL"], "holder-tests", {}).make(name, needs, {}, say)
         yield name
     finally:
         await lxd.delete(name)
@@ -69,7 +69,11 @@ class Owner:
         ask = Attach(epoch, bytes(16), offset, SIZE, frames.WINDOW_MAX)
         return cls(await Exec.open(lxd, container, command, ask))
 
-    def _take(self, body: bytes) -> None:
+    def _take(self, bodies: list[bytes]) -> None:
+        for body in bodies:
+            self._one(body)
+
+    def _one(self, body: bytes) -> None:
         if body[0] == frames.OUTPUT:
             assert frames.offset_of(body) == self.end, "output isn't contiguous"
             self.output += body[frames.OUTPUT_HEAD :]
@@ -183,7 +187,7 @@ async def test_descriptors_in_flight_elsewhere_shut_nobody_out(lxd: Lxd, contain
         pass
 
     try:
-        await Pool(lxd, HOLDER, os.environ["LXD_POOL"], "holder-tests").make(other, needs, {}, say)
+        await Pool(lxd, HOLDER, os.environ["LXD_POOL"], "holder-tests", {}).make(other, needs, {}, say)
         command = ["lxc", "--project", os.environ["LXD_PROJECT"], "exec", other, "--", "python3", "-c", HOARD]
         environment = {**os.environ, "LXD_DIR": str(Path(os.environ["LXD_URL"]).parent)}
         pipe = asyncio.subprocess.PIPE

@@ -147,6 +147,26 @@ async def test_a_killed_exec_is_made_anew_on_the_same_socket(student: User, stor
     await page.leave()
 
 
+async def test_who_loses_the_terminal_while_its_path_is_mended_is_attached_again_too(
+    student: User, store: Store
+) -> None:
+    session, first = await shell(student, "first-steps")
+    container = await store.containers.of_session(session)
+    assert container is not None
+    async with student.page(first.terminal, role="observer") as second:
+        for page in (first, second):
+            page.messages.clear()
+        lxc("exec", container, "--", "pkill", "-KILL", "-P", "0", "-f", "/holder-")
+        await second.message("detached")
+        # Waits in the server until there is a path: the driver's last seq is asked for at the same time.
+        await second.say({"type": "take"})
+        await second.until(lambda: any(m["type"] == "attached" and m["role"] == "driver" for m in second.messages))
+        await first.message("role")
+        await first.message("attached")
+        assert await ask(second, "echo driven") == "driven"
+    await first.leave()
+
+
 async def test_a_resume_ticket_opens_the_socket_without_a_sign_in(student: User) -> None:
     _, page = await shell(student, "first-steps")
     await ask(page, "echo one")

@@ -9,11 +9,13 @@ at once.
 import hashlib
 import os
 import select
+import socket
 import struct
 import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 
 FIRST_COLUMN = 100
 FROM_BASE = 2**64 - 1
@@ -349,13 +351,36 @@ BEHAVIOURS: dict[str, Callable[[Attack], None]] = {
 }
 
 
-def columns(behaviour: str) -> int:
-    """The width of a page that wants to meet it."""
-    return FIRST_COLUMN + list(BEHAVIOURS).index(behaviour)
+def size(behaviour: str, way: str = "") -> tuple[int, int]:
+    """The (columns, rows) of a page that wants to meet it, `door` or `LXD`: else one or the other by its place in the list."""
+    place = list(BEHAVIOURS).index(behaviour)
+    by_lxd = way == "LXD" or (not way and (place % 2 == 1 or behaviour in OF_PIPES))
+    return FIRST_COLUMN + place, 25 if by_lxd else 24
+
+
+OF_PIPES = ("endless stderr", "no stdout", "no stdin", "pipes kept by a grandchild")
+"""A door is one socket, so these mean something only on LXD's pipes."""
+
+
+def choose_way() -> None:
+    """Through the server's door, or with an odd number of rows through LXD, also when it is attached to again."""
+    by_lxd = Path(f"/tmp/{sys.argv[2]}.lxd")
+    if sys.argv[1] == "start" and int(sys.argv[4]) % 2:
+        by_lxd.touch()
+    door = os.environ.get("EDUCENTER_DOOR")
+    if door is None or by_lxd.exists():
+        put(b"no door\n", 2)
+        return
+    line = socket.socket(socket.AF_UNIX)
+    line.connect(door)
+    for descriptor in (0, 1):
+        os.dup2(line.fileno(), descriptor)
+    line.close()
 
 
 def main() -> None:
     with suppress(OSError, EOFError):
+        choose_way()
         attack = Attack(sys.argv[2])
         list(BEHAVIOURS.values())[attack.cols - FIRST_COLUMN](attack)
 

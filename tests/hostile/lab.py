@@ -13,7 +13,7 @@ from terminals.store import Store
 from terminals.store.terminals import MOST
 from tests.client import Page, User
 from tests.conftest import ROOT, Server, lxc
-from tests.hostile.holder import columns
+from tests.hostile.holder import size
 
 REAL = Path(os.environ.get("HOLDER_PATH", ROOT / "terminals/holder/build/holder"))
 LIES = Path(__file__).with_name("holder.py")
@@ -79,7 +79,7 @@ class Lab:
         self._left = 0
         self._files = 0
 
-    async def page(self, behaviour: str) -> Page:
+    async def page(self, behaviour: str, way: str = "") -> Page:
         """A page that has a terminal of its own, and will meet `behaviour` there. Not connected."""
         if not self._left:
             await self.renew()
@@ -89,7 +89,7 @@ class Lab:
         else:
             terminal = (await self._student.call("POST", f"/api/sessions/{self._session}/terminals", None, 201))["id"]
         page = self._student.page(terminal)
-        page.size = (columns(behaviour), 24)
+        page.size = size(behaviour, way)
         return page
 
     async def renew(self) -> None:

@@ -25,12 +25,14 @@ SAMPLE_S = 0.1
 GROWTH = 2 << 20
 
 
-@pytest.mark.parametrize("kind", FLOODS)
-async def test_a_flood_costs_the_server_no_memory(lab: Lab, kind: str) -> None:
+@pytest.mark.parametrize(
+    ("kind", "way"), [(kind, way) for kind in FLOODS for way in ("door", "LXD") if (kind, way) != ("stderr", "door")]
+)
+async def test_a_flood_costs_the_server_no_memory(lab: Lab, kind: str, way: str) -> None:
     """Growth is the highest PSS of the flood over that of its first seconds: by then every buffer has had its fill once,
     and the allocator its arenas, so that only what goes on growing counts.
     """
-    page = await lab.page(FLOODS[kind])
+    page = await lab.page(FLOODS[kind], way)
     await page.connect()
     async with lab.neighbour.typing():
         await asyncio.sleep(0.5)
@@ -41,7 +43,7 @@ async def test_a_flood_costs_the_server_no_memory(lab: Lab, kind: str) -> None:
         lab.neighbour.seconds.clear()
         growth = await _highest(lab, page, FLOOD_S) - warm
     flooded = (lab.neighbour.quantile(0.5), lab.neighbour.quantile(0.95))
-    print(f"\n{kind}: {FLOOD_S} s, PSS {warm >> 10} KiB + {growth >> 10} KiB; neighbour's echo p50/p95 "
+    print(f"\n{kind} through {way}: {FLOOD_S} s, PSS {warm >> 10} KiB + {growth >> 10} KiB; neighbour's echo p50/p95 "
           f"{flooded[0]:.1f}/{flooded[1]:.1f} ms, idle {idle[0]:.1f}/{idle[1]:.1f} ms")  # fmt: skip
     assert growth < GROWTH
     assert lab.complaints() == []

@@ -1,4 +1,4 @@
-"""How much of a soak is run: all of it by `make soak` (SOAK=1), a tenth of it with the other tests."""
+"""Scale: how much of the soak is run: all of it by `make soak`, a tenth by `make test`."""
 
 import os
 
