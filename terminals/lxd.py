@@ -26,7 +26,7 @@ THREADS, QUICK_THREADS = 12, 8
 """For calls that may take long, and for those that a waiting person's prompt hangs on."""
 QUICK = frozenset(("exec", "instance", "answers", "complaint"))
 CONNECT_TIMEOUT_S = 5
-BUSY_WORDS = ("busy", "matching non-reusable operation")
+BUSY_WORDS = ("busy", "matching non-reusable operation", "already stopped")
 """How LXD says that somebody else is at it, or was a moment ago."""
 BUSY_TRIES, BUSY_S = 10, 1.0
 READ_TIMEOUT_S = 70

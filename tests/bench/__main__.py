@@ -45,7 +45,7 @@ async def run(scale: float, only: str) -> dict[str, Rows]:
         server = Server(Path(folder) / "log")
         server.start()
         stack.callback(server.stop)
-        crowded = not only or only in CROWD
+        crowded = any(only in name for name in CROWD)
         people = await stack.enter_async_context(
             labs.students(server.url, max(LAB_SPARE, -(-typists // PER_LAB) if crowded else 0) + 1)
         )
@@ -58,7 +58,7 @@ async def run(scale: float, only: str) -> dict[str, Rows]:
         both, all_ = (product, limit), (product, limit, peer)
         measurements: dict[str, Callable[[], Awaitable[Rows]]] = {
             "echo, idle": lambda: echo.idle(all_, int(1000 * scale)),
-            "echo beside 20 streams": lambda: echo.beside_streams(all_, int(600 * scale), 20, max(1, int(6 * scale))),
+            "echo beside 20 streams": lambda: echo.beside_streams(all_, int(600 * scale), 20, max(1, int(4 * scale))),
             "bulk": lambda: bulk.throughput(all_, int(50 * MB * scale), 3),
             "fidelity": lambda: bulk.fidelity(all_),
             "connect to prompt": lambda: prompt.connect(product, (limit, peer), max(5, int(30 * scale))),

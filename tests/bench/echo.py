@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from tests.bench.figures import Rows, compared
 from tests.bench.lines import Line, Ours, until
-from tests.bench.rivals import Rival
+from tests.bench.rivals import Product, Rival
 
 LINE = 50
 """Keys before the line is cleared: an echo must stay one character."""
@@ -34,13 +34,15 @@ async def beside_streams(rivals: Sequence[Rival], count: int, streams: int, roun
                 line = await _ready(rival)
                 times[rival.name] += (await paired({rival.name: line}, count // rounds))[rival.name]
                 await line.close()
+            if isinstance(rival, Product):
+                await rival.sweep()
     return compared(times, "ms")
 
 
 @asynccontextmanager
 async def streaming(rival: Rival, count: int) -> AsyncIterator[None]:
     """So many terminals of the rival's print, and their pages read."""
-    lines = [await _ready(rival) for _ in range(count)]
+    lines = await asyncio.gather(*(_ready(rival) for _ in range(count)))
     for line in lines:
         await line.send(STREAM)
     readers = [asyncio.create_task(_read(line)) for line in lines]

@@ -33,9 +33,14 @@ async def students(url: str, count: int) -> AsyncIterator[list[User]]:
                 await person.sign_in()
             yield people
         finally:
-            for person in people:
-                await person.http.close()
-                await clear(store, person.email)
+            turn = asyncio.Semaphore(AT_ONCE)
+
+            async def leave(person: User) -> None:
+                async with turn:
+                    await person.http.close()
+                    await clear(store, person.email)
+
+            await asyncio.gather(*(leave(person) for person in people))
 
 
 @asynccontextmanager
@@ -56,7 +61,7 @@ async def started(people: list[User]) -> AsyncIterator[list[tuple[User, str]]]:
         labs += await asyncio.gather(*(start(person) for person in people))
         yield labs
     finally:
-        await asyncio.gather(*(end(*lab) for lab in labs))
+        await asyncio.gather(*(end(*lab) for lab in labs), return_exceptions=True)
 
 
 def container(session: str) -> str:
