@@ -111,7 +111,8 @@ async def direct(containers: Sequence[str]) -> AsyncIterator[Limit]:
 
 @contextmanager
 def _process(command: Sequence[str], environment: dict[str, str]) -> Iterator["subprocess.Popen[bytes]"]:
-    process = subprocess.Popen(command, cwd=ROOT, env=environment)
+    # It logs a traceback for every socket that is closed while something is being sent.
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.DEVNULL)
     try:
         yield process
     finally:
