@@ -177,7 +177,7 @@ static void take_door(void)
         return;
     int door = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (door >= 0 && strlen(path) < sizeof address.sun_path) {
-        strcpy(address.sun_path, path);
+        memcpy(address.sun_path, path, strlen(path) + 1);
         if (connect(door, (struct sockaddr *)&address, sizeof address) == 0) {
             dup2(door, 0);
             dup2(door, 1);
