@@ -63,7 +63,9 @@ CELLS = """(wanted) => {
 }"""
 CURSOR = "() => { const b = window.educenterTerminal.buffer.active; return [b.cursorX, b.cursorY]; }"
 CLEARED = """() => {
-  const b = window.educenterTerminal.buffer.active;
+  // Undefined for a moment while a tab is made or switched to.
+  const b = window.educenterTerminal?.buffer.active;
+  if (!b) return false;
   return b.cursorY === 0 && b.baseY === 0;
 }"""
 WATCH_POLICY = """document.addEventListener("securitypolicyviolation", (event) =>
