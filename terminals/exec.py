@@ -145,8 +145,8 @@ class Exec:
                 for task in (accepting, complaining):
                     task.cancel()
                 came, _ = await asyncio.gather(accepting, complaining, return_exceptions=True)
-            if isinstance(came, Line):
-                self._line = self._source = came
+                if isinstance(came, Line):  # also when we are being cancelled: `close` must know it
+                    self._line = self._source = came
         self._source.hand_to(self._receive)
 
     async def pump(self, take: Callable[[list[bytes]], None]) -> None:
@@ -237,7 +237,8 @@ class Exec:
         if self._ended.done():
             self._backlog = []
         elif self._backlog:
-            self._source.transport.pause_reading()
+            if not self._source.transport.is_closing():
+                self._source.transport.pause_reading()
             asyncio.get_running_loop().call_soon(self._turn)
         elif not self._source.transport.is_closing():
             self._source.transport.resume_reading()

@@ -199,6 +199,24 @@ async def test_a_read_full_of_crumbs_leaves_the_loop_its_turns(tmp_path: Path) -
     assert max(turns[1:]) <= 1_024
 
 
+async def test_what_came_before_a_sudden_end_still_counts(tmp_path: Path) -> None:
+    count = 3_000
+
+    async def play(path: Attached) -> None:
+        await path.hello()
+        await path.read()
+        await path.send(b"".join(frames.frame(b"O", at.to_bytes(8) + b"x") for at in range(count)))
+        path.sockets["1"].transport.close()
+        await asyncio.sleep(WAIT_S)
+
+    async with playing(tmp_path, play) as fake:
+        opened = await attach(fake)
+        opened.post(frames.ping(1))
+        taken, why = await pumped(opened)
+    assert len(taken) == count
+    assert "closed the stream" in why
+
+
 async def test_nothing_is_taken_behind_an_exit() -> None:
     async def open_exec(_attach: Attach, _more: bytes) -> Exec:
         raise AssertionError
