@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from deploy import bundle, commands, image, lock, lxcfs, lxd, packages, postgres, redisd
+from deploy import bundle, commands, image, lock, lxcfs, lxd, packages, postgres, quotas, redisd
 from deploy import environment as environments
 from deploy.commands import Failed, run
 from deploy.environment import Environment
@@ -38,6 +38,9 @@ def up(world: World) -> dict[str, str]:
         plan.add("holder", lambda: bundle.holder(world), "packages")
         built = ("python environment", "holder")
         plan.add("LXD project and pool", lambda: _lxd_setup(made, variables), "LXD", *built)
+        if variables["LXD_URL"] == lxd.url(world.lxd):
+            pool = world.lxd / "storage-pools" / variables["LXD_POOL"]
+            plan.add("disk quotas", lambda: quotas.simplify(pool), "LXD project and pool")
         for name in image.names():
             plan.add(f"image {name}", _builder(world, name), "packages")
             plan.add(f"image {name} in LXD", _loader(world, name, variables), f"image {name}", "LXD project and pool")
