@@ -16,30 +16,32 @@ _DISABLE, _ENABLE_SIMPLE = 2, 4
 
 def simplify(pool: Path) -> str:
     """`pool` is where the storage pool is mounted. Left alone while sessions have containers in it: limits are lost."""
-    if not _full(pool):
+    mode = _mode(pool)
+    if mode in (None, "squota"):
         return "there"
-    if any("_s-" in path.name for path in (pool / "containers").iterdir()):
+    if mode and any("_s-" in path.name for path in (pool / "containers").iterdir()):
         return "full quotas stay while sessions run"
     folder = os.open(pool, os.O_RDONLY)
     try:
-        fcntl.ioctl(folder, _QUOTA_CONTROL, struct.pack("QQ", _DISABLE, 0))
+        if mode:
+            fcntl.ioctl(folder, _QUOTA_CONTROL, struct.pack("QQ", _DISABLE, 0))
         try:
             fcntl.ioctl(folder, _QUOTA_CONTROL, struct.pack("QQ", _ENABLE_SIMPLE, 0))
         except OSError as error:
-            # A kernel before 6.7. LXD turns its own quotas on again as soon as it sets a limit.
+            # A kernel before 6.7. LXD turns its own quotas on as soon as it sets a limit.
             return f"full quotas: this kernel has no simple ones ({error.strerror})"
     finally:
         os.close(folder)
     return "simple"
 
 
-def _full(pool: Path) -> bool:
-    """Whether `pool` is a mounted btrfs with full quotas."""
+def _mode(pool: Path) -> str | None:
+    """How `pool` counts: "qgroup", "squota", "" for not at all; None where it isn't a mounted btrfs."""
     for line in Path("/proc/self/mountinfo").read_text().splitlines():
         left, _, right = line.partition(" - ")
         kind, source = right.split(" ")[:2]
         if kind == "btrfs" and left.split(" ")[4] == str(pool):
             members = Path("/sys/fs/btrfs").glob(f"*/devices/{Path(source).name}")
             modes = [found.parent.parent / "qgroups/mode" for found in members]
-            return any(mode.exists() and mode.read_text().strip() == "qgroup" for mode in modes)
-    return False
+            return next((mode.read_text().strip() for mode in modes if mode.exists()), "")
+    return None

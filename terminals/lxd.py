@@ -5,6 +5,7 @@ Knows instances, files and execs in one LXD project; knows nothing of sessions o
 """
 
 import asyncio
+import re
 import ssl
 import threading
 import time
@@ -26,8 +27,9 @@ THREADS, QUICK_THREADS = 12, 8
 """For calls that may take long, and for those that a waiting person's prompt hangs on."""
 QUICK = frozenset(("exec", "instance", "answers", "complaint"))
 CONNECT_TIMEOUT_S = 5
-BUSY_WORDS = ("busy", "matching non-reusable operation", "already stopped")
-"""How LXD says that somebody else is at it, or was a moment ago."""
+BUSY_WORDS = ("busy", "matching non-reusable operation", "already stopped", "quota exceeded")
+"""How LXD says that somebody else is at it, or was a moment ago; or that it has stopped it all the same, though a full
+disk kept it from tidying up."""
 BUSY_TRIES, BUSY_S = 10, 1.0
 READ_TIMEOUT_S = 70
 """LXD answers a wait only when the operation is done: as long as the slowest one (unpacking an image on a slow disk)."""
@@ -143,6 +145,20 @@ class Lxd:
             Refused: there is one of that name, or it runs.
         """
         await self._run("rename", lambda c: self._wait(c, c.api.instances[name].post(json={"name": new})), name)
+
+    async def grow_root(self, name: str, by: int, most: int) -> bool:
+        """Allows a container's root disk `by` bytes more; False: it would be larger than `most`, or has no limit."""
+
+        def call(client: pylxd.Client) -> bool:
+            node = client.api.instances[name]
+            root = node.get().json()["metadata"]["devices"].get("root", {})
+            size = size_in_bytes(root.get("size", "")) + by
+            if size == by or size > most:
+                return False
+            self._wait(client, node.patch(json={"devices": {"root": {**root, "size": str(size)}}}))
+            return True
+
+        return await self._run("grow_root", call, name)
 
     async def delete(self, name: str) -> None:
         """Stops and deletes; one that isn't there counts as deleted."""
@@ -317,6 +333,16 @@ class Lxd:
         return pylxd.Client(
             endpoint=endpoint, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), project=project, session=session
         )
+
+
+def size_in_bytes(size: str) -> int:
+    """Of a size as LXD writes it ("4GiB", "512MB", "1048576"); 0 for none."""
+    found = re.fullmatch(r"(\d+) ?([kKMGT]?)(i?)B?", size.strip())
+    if found is None:
+        return 0
+    number, prefix, binary = found.groups()
+    unit = (1024 if binary else 1000) ** ("KMGT".index(prefix.upper()) + 1 if prefix else 0)
+    return int(number) * int(unit)
 
 
 def _exists(node: Any) -> bool:

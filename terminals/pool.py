@@ -13,18 +13,28 @@ import structlog
 
 from terminals.errors import Invalid, NotFound, Refused
 from terminals.holder import Holder
-from terminals.lxd import Lxd
+from terminals.lxd import Json, Lxd, size_in_bytes
 from terminals.store.lessons import Needs
 
 log = structlog.get_logger(__name__)
 
 SUDOERS = b"student ALL=(ALL) NOPASSWD: ALL\n"
 DEPLOYMENT = "user.educenter.deployment"
+DISK = "user.educenter.disk"
+"""The lesson's limit."""
 DRAFT_AGE = timedelta(minutes=15)
 """A template in the making for longer has lost its maker."""
 TEMPLATE_AGE = timedelta(days=1)
 OPENINGS = 4
 """Containers that are made, or deleted, at the same time: LXD's database suffers from mass opens."""
+ROOM = 16 * 1024 * 1024
+"""Bytes that a container with a full disk is given on top, for what LXD itself writes when it starts it."""
+ROOMS = 8
+"""So often in a container's life."""
+FULL = (
+    "Your container has stopped, and its disk is full to the last block, so that it can't be started. "
+    "End the lab and start it again, or ask your teacher to give it room"
+)
 
 Say = Callable[[str, int], Awaitable[None]]
 """Tells the student what is being done, and how many of `STEPS` are behind."""
@@ -89,16 +99,35 @@ class Pool:
         Raises:
             NotFound: there is no such container.
         """
-        status = (await self._lxd.instance(name))["status"]
-        match status:
+        instance = await self._lxd.instance(name)
+        match instance["status"]:
             case "Running":
                 return None
             case "Frozen":
                 await self._lxd.unfreeze(name)
                 return "Your container was asleep and is awake again"
             case _:
-                await self._lxd.start(name)
+                await self._restart(name, instance)
                 return "Your container had stopped and was started again"
+
+    async def _restart(self, name: str, instance: Json) -> None:
+        """Starts it. A full disk leaves LXD no room for what it writes itself, so it is given a little more."""
+        try:
+            await self._lxd.start(name)
+        except Refused:
+            if not await self._give_room(name, instance):
+                raise
+            await self._lxd.start(name)
+
+    async def _give_room(self, name: str, instance: Json) -> bool:
+        most = size_in_bytes(instance["config"].get(DISK, "")) + ROOM * ROOMS
+        try:
+            grown = await self._lxd.grow_root(name, ROOM, most)
+        except Refused as full:
+            raise Refused(FULL, code="disk_full") from full
+        if grown:
+            log.warning("container_given_room", container=name)
+        return grown
 
     async def template(self, image: str) -> str:
         """The name of the stopped template of an image alias; made when it is missing.
@@ -161,6 +190,7 @@ class Pool:
             "limits.memory": needs.memory,
             "limits.cpu": needs.cpu,
             "limits.processes": str(needs.processes),
+            DISK: needs.disk,
         }
         root = {"type": "disk", "path": "/", "pool": self._storage, "size": needs.disk}
         await self._lxd.create(
