@@ -17,12 +17,14 @@ from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
 from terminals.bus import Bus
+from terminals.classroom import Classroom
 from terminals.door import Door
 from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.janitor import Janitor
 from terminals.lxd import Address, Lxd
 from terminals.pool import Pool
+from terminals.presence import Presence
 from terminals.sessions import Sessions
 from terminals.store import Store
 from terminals.store.database import Database
@@ -110,6 +112,8 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     bus = app[keys.BUS] = Bus(app[keys.REDIS])
     bus.on("ended", hub.end_session)
     bus.on("revoked", hub.revoke)
+    presence = app[keys.PRESENCE] = Presence(app[keys.REDIS])
+    app[keys.CLASSROOM] = Classroom(store, presence)
     app[keys.SESSIONS] = Sessions(store, pool, hub, bus, settings.instance)
     yield
     await app[keys.SESSIONS].close()
@@ -118,7 +122,8 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
 
 async def _jobs(app: web.Application) -> AsyncIterator[None]:
     janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.SETTINGS].session_idle_hours)
-    async with running(app[keys.HUB].run(), app[keys.BUS].run(), janitor.run()):
+    hub = app[keys.HUB]
+    async with running(hub.run(), app[keys.BUS].run(), app[keys.PRESENCE].run(hub.facts), janitor.run()):
         yield
 
 

@@ -76,7 +76,8 @@ async def sign_in(request: web.Request, email: str, password: str) -> User:
     app = request.app
     if not email or not password or len(email) > 254 or len(password) > 1024:
         raise Invalid("Say your e-mail address and your password", code="bad_credentials")
-    await _count_attempt(request, email)
+    for name, limit in _counters(request, email).items():
+        await ration(request, name, limit)
     user = await app[keys.STORE].users.by_email(email)
     matches = await app[keys.PASSWORDS].matches(user.password_hash if user else None, password)
     if user is None or not matches or (user.demo and not app[keys.SETTINGS].demo):
@@ -156,34 +157,39 @@ async def _session(request: web.Request) -> Session:
 
 
 def _counters(request: web.Request, email: str) -> dict[str, int]:
-    """Redis key → attempts allowed: for this address from this client, for the address, for the client."""
+    """Name → attempts allowed: for this address from this client, for the address, for the client."""
     address, origin = email.strip().lower(), client(request)
     return {
-        f"attempts:pair:{address}:{origin}": ATTEMPTS,
-        f"attempts:email:{address}": ATTEMPTS * 10,
-        f"attempts:client:{origin}": ATTEMPTS * 5,
+        f"pair:{address}:{origin}": ATTEMPTS,
+        f"email:{address}": ATTEMPTS * 10,
+        f"client:{origin}": ATTEMPTS * 5,
     }
 
 
-async def _count_attempt(request: web.Request, email: str) -> None:
-    redis = request.app[keys.REDIS]
+async def ration(request: web.Request, name: str, limit: int) -> None:
+    """Counts an attempt under `name`.
+
+    Raises:
+        TooManyAttempts: more than `limit` within `ATTEMPTS_WINDOW_S`.
+        Unavailable: Redis doesn't answer.
+    """
+    key = f"attempts:{name}"
     try:
-        for key, limit in _counters(request, email).items():
-            async with redis.pipeline(transaction=True) as pipe:
-                pipe.execute_command("INCR", key)
-                pipe.execute_command("EXPIRE", key, ATTEMPTS_WINDOW_S, "NX")
-                pipe.execute_command("TTL", key)
-                count, _, seconds = await pipe.execute()
-            if count > limit:
-                raise TooManyAttempts(f"Too many attempts. Try again in {seconds} seconds", seconds)
+        async with request.app[keys.REDIS].pipeline(transaction=True) as pipe:
+            pipe.execute_command("INCR", key)
+            pipe.execute_command("EXPIRE", key, ATTEMPTS_WINDOW_S, "NX")
+            pipe.execute_command("TTL", key)
+            count, _, seconds = await pipe.execute()
     except (RedisError, OSError) as error:
         raise _redis_away() from error
+    if count > limit:
+        raise TooManyAttempts(f"Too many attempts. Try again in {seconds} seconds", seconds)
 
 
 async def _forgive(request: web.Request, email: str) -> None:
     """Who knows the password isn't guessing it; but one account is no licence to guess others from the same client."""
     redis = request.app[keys.REDIS]
-    pair, address, origin = _counters(request, email)
+    pair, address, origin = (f"attempts:{name}" for name in _counters(request, email))
     try:
         async with redis.pipeline(transaction=True) as pipe:
             pipe.execute_command("DEL", pair, address)

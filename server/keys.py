@@ -8,9 +8,11 @@ from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
 from terminals.bus import Bus
+from terminals.classroom import Classroom
 from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.lxd import Lxd
+from terminals.presence import Presence
 from terminals.sessions import Sessions
 from terminals.store import Store
 
@@ -22,6 +24,8 @@ LXD = web.AppKey("lxd", Lxd)
 BUS = web.AppKey("bus", Bus)
 HUB = web.AppKey("hub", Hub)
 SESSIONS = web.AppKey("sessions", Sessions)
+CLASSROOM = web.AppKey("classroom", Classroom)
+PRESENCE = web.AppKey("presence", Presence)
 METRICS = web.AppKey("metrics", Metrics)
 PASSWORDS = web.AppKey("passwords", Passwords)
 TICKETS = web.AppKey("tickets", Tickets)

@@ -27,12 +27,13 @@ STATUSES: dict[type[TerminalsError], int] = {
     Unavailable: 503,
 }
 HEADERS = {
-    # xterm.js puts its sizes and colours into style elements.
-    "Content-Security-Policy": "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; font-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "Content-Security-Policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
+    "font-src 'self'; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; form-action 'self'",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
     "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
 }
 
 
@@ -44,7 +45,7 @@ def status_of(error: TerminalsError) -> int:
 
 
 def _answer(request: web.Request, error: TerminalsError) -> web.Response:
-    return pages.error_page(error, status_of(error)) if pages.wants(request) else error_response(error)
+    return pages.error_page(request, error, status_of(error)) if pages.wants(request) else error_response(error)
 
 
 def error_response(error: TerminalsError) -> web.Response:
@@ -104,7 +105,7 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
         return _answer(request, Unavailable("Redis doesn't answer. Open terminals go on; try again in a moment"))
     except web.HTTPException as error:
         if error.status == 404 and pages.wants(request):
-            return pages.error_page(TerminalsError("There is no such page", code="not_found"), error.status)
+            return pages.error_page(request, TerminalsError("There is no such page", code="not_found"), error.status)
         if error.status >= 400 and request.path.startswith("/api/"):
             code = {404: "not_found", 405: "wrong_method", 413: "too_big"}.get(error.status, "http")
             return web.json_response({"error": {"code": code, "message": error.reason}}, status=error.status)

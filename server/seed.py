@@ -1,12 +1,15 @@
 """Seed: a demo course with a teacher and 30 students. Idempotent."""
 
+from pathlib import Path
+
 from server.passwords import Passwords
 from terminals.store import Store
-from terminals.store.lessons import Needs
+from terminals.store.lessons import Needs, Text
 
 PASSWORD = "demo-demo"  # noqa: S105 - public on purpose; it signs in only while DEMO is on, and that only on loopback
 COURSE = "linux-basics"
 STUDENTS = 30
+TEXTS = Path(__file__).parent / "lessons"
 LESSONS = (
     ("first-steps", "First steps in a shell", 30, Needs(image="lab")),
     ("files", "Files and folders", 45, Needs(image="lab")),
@@ -26,4 +29,5 @@ async def demo(store: Store, passwords: Passwords) -> None:
         student = await store.users.put(email, f"Student {number:02d}", password_hash, demo=True)
         await store.courses.enrol(COURSE, student, "student")
     for position, (lesson, title, minutes, needs) in enumerate(LESSONS, start=1):
-        await store.lessons.put(lesson, COURSE, position, title, minutes, needs)
+        text = Text(title, minutes, (TEXTS / f"{lesson}.md").read_text())
+        await store.lessons.put(lesson, COURSE, position, text, needs)

@@ -3,6 +3,7 @@
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
 import { build } from "esbuild";
 
 const root = dirname(fileURLToPath(import.meta.url));
@@ -10,7 +11,7 @@ const dist = join(root, "dist");
 
 const result = await build({
   absWorkingDir: root,
-  entryPoints: ["src/signin.tsx", "src/lessons.tsx", "src/lab.tsx", "src/icon.svg"],
+  entryPoints: ["src/pages/signin.tsx", "src/pages/lessons.tsx", "src/pages/course.tsx", "src/pages/lab.tsx", "src/css/error.css", "src/icon.svg"],
   outdir: dist,
   bundle: true,
   splitting: true,
@@ -23,6 +24,7 @@ const result = await build({
   jsx: "automatic",
   jsxImportSource: "preact",
   loader: { ".woff2": "file", ".svg": "copy" },
+  outbase: "src",
   entryNames: "[name]-[hash]",
   chunkNames: "[name]-[hash]",
   assetNames: "[name]-[hash]",
@@ -37,7 +39,16 @@ const sizes = new Map();
 for (const file of result.outputFiles) {
   const name = file.path.slice(dist.length + 1);
   writeFileSync(file.path, file.contents);
-  sizes.set(name, file.contents.length);
+  const packed = /\.(js|css|svg)$/.test(name) ? compress(file.path, file.contents) : file.contents.length;
+  sizes.set(name, [file.contents.length, packed]);
+}
+
+/** Once here instead of at every request; the server and nginx take the one that a browser understands. */
+function compress(path, contents) {
+  const brotli = brotliCompressSync(contents, { params: { [constants.BROTLI_PARAM_QUALITY]: 11 } });
+  writeFileSync(`${path}.br`, brotli);
+  writeFileSync(`${path}.gz`, gzipSync(contents, { level: 9 }));
+  return brotli.length;
 }
 
 const manifest = {};
@@ -48,6 +59,8 @@ for (const name of readdirSync(dist).sort()) {
 }
 writeFileSync(join(dist, "manifest.json"), JSON.stringify(manifest, null, 2) + "\n");
 
-for (const [name, size] of [...sizes].filter(([name]) => !/\.(map|txt)$/.test(name))) {
-  console.log(`${(size / 1024).toFixed(1).padStart(8)} KiB  ${name}`);
+const kib = (bytes) => (bytes / 1024).toFixed(1).padStart(8);
+console.log("   plain  packed  KiB");
+for (const [name, [size, packed]] of [...sizes].filter(([name]) => !/\.(map|txt)$/.test(name))) {
+  console.log(`${kib(size)}${kib(packed)}  ${name}`);
 }

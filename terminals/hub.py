@@ -14,6 +14,7 @@ from terminals.exec import Attach, Exec
 from terminals.holder import Holder
 from terminals.lxd import Lxd
 from terminals.pool import Pool
+from terminals.presence import Facts
 from terminals.store import Store
 from terminals.store.terminals import Claim
 from terminals.terminal import Terminal
@@ -59,6 +60,11 @@ class Hub:
     @property
     def terminals(self) -> list[Terminal]:
         return [held.terminal for held in self._held.values()]
+
+    def facts(self) -> dict[str, Facts]:
+        """What this instance's terminals do, by id."""
+        now = time.monotonic(), time.time()
+        return {name: held.terminal.facts(*now) for name, held in self._held.items()}
 
     async def open(self, terminal: str, user: int, size: tuple[int, int], *, drives: bool = True) -> Terminal:
         """The user's terminal, claimed for this instance if it isn't already ours. Ours needs no database.
@@ -108,7 +114,7 @@ class Hub:
             NotFound: the session has no such terminal.
             Unavailable: its shell can't be reached now.
         """
-        if terminal not in await self._store.terminals.of_session(session):
+        if terminal not in {known.id for known in await self._store.terminals.of_session(session)}:
             raise NotFound("This lab has no such terminal")
         opened = await self.open(terminal, user, CLOSING_SIZE)
         if not await opened.hang_up():

@@ -43,7 +43,7 @@ class Janitor:
         """Once, whoever leads."""
         for session in await self._store.sessions.untouched(self._idle_hours):
             log.info("session_untouched", session=session)
-            await self._sessions.end(session)
+            await self._sessions.end(session, by="idle")
         for session in await self._store.sessions.abandoned(ABANDONED_S):
             log.warning("session_abandoned", session=session)
             await self._sessions.end(

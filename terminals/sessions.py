@@ -48,12 +48,15 @@ class Sessions:
             self._spawn(self._start(session, user, lesson, needs))
         return session
 
-    async def end(self, session: str, error: tuple[str, str] | None = None) -> None:
-        """Idempotent. The container is deleted in the background; what fails there the janitor does again."""
-        former = await self._store.sessions.end(session, error)
+    async def end(self, session: str, error: tuple[str, str] | None = None, by: str = "other") -> None:
+        """Idempotent; `by`: student, idle or other.
+
+        The container is deleted in the background; what fails there the janitor does again.
+        """
+        former = await self._store.sessions.end(session, error, by)
         if former is None:
             return
-        log.info("session_ended", session=session, error=error[0] if error else None)
+        log.info("session_ended", session=session, by=by, error=error[0] if error else None)
         # Pages first: a terminal whose container stops under it would try to wake it.
         await self._hub.end_session(session)
         await self._bus.notify("ended", session)
@@ -74,6 +77,15 @@ class Sessions:
         if terminal is None:
             raise Conflict(f"A lab has at most {MOST} terminals: close one", code="too_many")
         return terminal
+
+    async def name_terminal(self, terminal: str, session: str, title: str | None) -> None:
+        """Gives a terminal a name of its own; None: it is named by what runs in it again.
+
+        Raises:
+            NotFound: the session has no such terminal.
+        """
+        if not await self._store.terminals.name(terminal, session, title):
+            raise NotFound("This lab has no such terminal")
 
     async def clear(self, container: str) -> None:
         """Deletes a container whose session has ended, then its row."""

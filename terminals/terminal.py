@@ -12,6 +12,7 @@ from terminals.errors import Cut, Lost, Refused, TerminalsError, Unavailable
 from terminals.exec import Attach, Exec, refusal
 from terminals.flow import STEP, Flow
 from terminals.frames import BadFrame, Exit, Status
+from terminals.presence import Facts
 from terminals.scrollback import Scrollback
 from terminals.sinks import Sinks
 from terminals.store.terminals import Claim
@@ -59,6 +60,8 @@ class Terminal:
         """Where the holder's ring began when we attached."""
         self._heard_at = 0.0
         self._controls = 0
+        self._typed_at = self._printed_at = 0.0
+        """By the monotonic clock; 0: never."""
         self._nonce = 0
         self._answers: dict[int, asyncio.Future[int]] = {}
         """Writer → who waits to hear its last seq."""
@@ -68,6 +71,13 @@ class Terminal:
     def attached(self) -> bool:
         """There is a path to the holder."""
         return self._exec is not None
+
+    def facts(self, monotonic: float, unix: float) -> Facts:
+        """What it does right now, as the clocks stand: for people who may know that, without what is on it."""
+        status = self._status
+        typed, printed = (unix - (monotonic - at) if at else None for at in (self._typed_at, self._printed_at))
+        command, shell = (status.command, status.shell) if status else (None, True)
+        return Facts(command, shell, len(self.sinks.viewers), typed, printed)
 
     # -- viewers -----------------------------------------------------------------------------------------------------
 
@@ -113,6 +123,7 @@ class Terminal:
     def write(self, viewer: Viewer, seq: int, data: bytes) -> None:
         """Input of the driver. With the path cut it is dropped: the page keeps it until K and sends it again."""
         if viewer is self.sinks.driver and self._ready.is_set():
+            self._typed_at = time.monotonic()
             self._post(frames.holder_input(viewer.writer, seq, data))
 
     @property
@@ -265,6 +276,7 @@ class Terminal:
             raise Cut("the holder sent output that can't be its own")
         scrollback.append(body)
         self._flow.produced(self._heard_at)
+        self._printed_at = self._heard_at
         self.sinks.offer(body)
 
     def _control(self, body: bytes) -> None:

@@ -1,6 +1,32 @@
 """Courses: classes and who is in them."""
 
+from dataclasses import dataclass
+
 from terminals.store.database import Database
+
+COURSE = "[a-z0-9][a-z0-9-]{0,62}"
+"""What a course's id can be, as a pattern."""
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """A course as its instructors see it."""
+
+    id: str
+    title: str
+    join_code: str | None
+    students: int
+    live: int
+    """Students with a running session."""
+
+
+_COURSES = """
+    SELECT c.id, c.title, c.join_code,
+        (SELECT count(*) FROM enrolments s WHERE s.course_id = c.id AND s.role = 'student') AS students,
+        (SELECT count(DISTINCT r.user_id) FROM sessions r JOIN lessons l ON l.id = r.lesson_id
+            JOIN enrolments s ON s.user_id = r.user_id AND s.course_id = l.course_id AND s.role = 'student'
+            WHERE l.course_id = c.id AND r.state <> 'ended') AS live
+    FROM courses c JOIN enrolments e ON e.course_id = c.id AND e.user_id = $1 AND e.role = 'instructor'"""
 
 
 class Courses:
@@ -22,3 +48,21 @@ class Courses:
             INSERT INTO enrolments (course_id, user_id, role) VALUES ($1, $2, $3)
             ON CONFLICT (course_id, user_id) DO UPDATE SET role = $3"""
         await self._database.run(sql, course, user, role)
+
+    async def join(self, code: str, user: int) -> tuple[str, str] | None:
+        """(id, title) of the course with this join code, where the user is from now on at least a student; None: no such code."""
+        row = await self._database.row("SELECT id, title FROM courses WHERE join_code = $1", code)
+        if row is None:
+            return None
+        sql = "INSERT INTO enrolments (course_id, user_id, role) VALUES ($1, $2, 'student') ON CONFLICT DO NOTHING"
+        await self._database.run(sql, row["id"], user)
+        return row["id"], row["title"]
+
+    async def taught(self, user: int) -> list[Course]:
+        """Those that the user is an instructor of."""
+        return [Course(**row) for row in await self._database.fetch(f"{_COURSES} ORDER BY c.title, c.id", user)]
+
+    async def of_instructor(self, course: str, user: int) -> Course | None:
+        """The course, if the user is an instructor of it."""
+        row = await self._database.row(f"{_COURSES} WHERE c.id = $2", user, course)
+        return Course(**row) if row else None

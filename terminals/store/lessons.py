@@ -19,10 +19,20 @@ class Needs:
 
 
 @dataclass(frozen=True, slots=True)
+class Text:
+    """What people read of a lesson; `body` is CommonMark."""
+
+    title: str
+    minutes: int
+    body: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Card:
     """A lesson as one user sees it."""
 
     id: str
+    position: int
     title: str
     minutes: int
     course_id: str
@@ -30,6 +40,10 @@ class Card:
     role: str
     session_id: str | None
     session_state: str | None
+    session_age: int | None
+    """Seconds since it was begun."""
+    done: bool
+    """An earlier session of it ended as it should."""
 
 
 class Lessons:
@@ -38,20 +52,21 @@ class Lessons:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def put(self, lesson: str, course: str, position: int, title: str, minutes: int, needs: Needs) -> None:
+    async def put(self, lesson: str, course: str, position: int, text: Text, needs: Needs) -> None:
         """Adds a lesson, or updates it."""
         sql = """
-            INSERT INTO lessons (id, course_id, position, title, minutes, image, memory, cpu, processes, disk, network, root)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+            INSERT INTO lessons (id, course_id, position, title, minutes, image, memory, cpu, processes, disk, network, root,
+                body)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
             ON CONFLICT (id) DO UPDATE SET course_id = $2, position = $3, title = $4, minutes = $5, image = $6,
-                memory = $7, cpu = $8, processes = $9, disk = $10, network = $11, root = $12"""
+                memory = $7, cpu = $8, processes = $9, disk = $10, network = $11, root = $12, body = $13"""
         await self._database.run(
             sql,
             lesson,
             course,
             position,
-            title,
-            minutes,
+            text.title,
+            text.minutes,
             needs.image,
             needs.memory,
             needs.cpu,
@@ -59,13 +74,17 @@ class Lessons:
             needs.disk,
             needs.network,
             needs.root,
+            text.body,
         )
 
     async def of_user(self, user: int) -> list[Card]:
         """Of the courses that the user is enrolled in; those with a running session first."""
         sql = """
-            SELECT l.id, l.title, l.minutes, c.id AS course_id, c.title AS course_title, e.role,
-                   s.id AS session_id, s.state AS session_state
+            SELECT l.id, l.position, l.title, l.minutes, c.id AS course_id, c.title AS course_title, e.role,
+                   s.id AS session_id, s.state AS session_state,
+                round(extract(epoch FROM now() - s.created_at))::int AS session_age,
+                EXISTS (SELECT FROM sessions o WHERE o.lesson_id = l.id AND o.user_id = e.user_id
+                    AND o.state = 'ended' AND o.error_code IS NULL) AS done
             FROM enrolments e JOIN courses c ON c.id = e.course_id JOIN lessons l ON l.course_id = c.id
             LEFT JOIN sessions s ON s.lesson_id = l.id AND s.user_id = e.user_id AND s.state <> 'ended'
             WHERE e.user_id = $1 ORDER BY s.id IS NULL, c.title, c.id, l.position"""
@@ -78,3 +97,16 @@ class Lessons:
             FROM lessons l JOIN enrolments e ON e.course_id = l.course_id AND e.user_id = $2 WHERE l.id = $1"""
         row = await self._database.row(sql, lesson, user)
         return Needs(**row) if row else None
+
+    async def body(self, lesson: str) -> str:
+        """Its text, as CommonMark; empty where there is none."""
+        found: str | None = await self._database.value("SELECT body FROM lessons WHERE id = $1", lesson)
+        return found or ""
+
+    async def after(self, lesson: str) -> tuple[str, str] | None:
+        """(id, title) of the course's next lesson."""
+        sql = """
+            SELECT n.id, n.title FROM lessons l JOIN lessons n ON n.course_id = l.course_id AND n.position > l.position
+            WHERE l.id = $1 ORDER BY n.position LIMIT 1"""
+        row = await self._database.row(sql, lesson)
+        return (row["id"], row["title"]) if row else None

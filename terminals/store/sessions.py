@@ -5,7 +5,11 @@ from dataclasses import dataclass
 from terminals.store.database import Database, new_id
 
 _COLUMNS = """s.id, s.user_id, s.lesson_id, s.state, s.step, s.steps_done, s.error_code, s.error_message,
-    round(extract(epoch FROM now() - s.created_at))::int AS age,    l.title AS lesson_title, l.minutes AS lesson_minutes"""
+    round(extract(epoch FROM now() - s.created_at))::int AS age, s.ended_by,
+    round(extract(epoch FROM now() - s.ended_at))::int AS ended_ago,
+    l.title AS lesson_title, l.minutes AS lesson_minutes, l.position AS lesson_position,
+    c.id AS course_id, c.title AS course_title"""
+_TABLES = "sessions s JOIN lessons l ON l.id = s.lesson_id JOIN courses c ON c.id = l.course_id"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,8 +26,28 @@ class Session:
     error_message: str | None
     age: int
     """Seconds since it was begun."""
+    ended_by: str
+    ended_ago: int | None
+    """Seconds since it ended."""
     lesson_title: str
     lesson_minutes: int
+    lesson_position: int
+    course_id: str
+    course_title: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """Somebody's session that hasn't ended."""
+
+    id: str
+    state: str
+    age: int
+    """Seconds since it was begun."""
+    user_id: int
+    user_name: str
+    lesson_id: str
+    lesson_title: str
 
 
 class Sessions:
@@ -48,9 +72,7 @@ class Sessions:
 
     async def of_user(self, session: str, user: int) -> Session | None:
         """The session, if it is this user's."""
-        sql = (
-            f"SELECT {_COLUMNS} FROM sessions s JOIN lessons l ON l.id = s.lesson_id WHERE s.id = $1 AND s.user_id = $2"
-        )
+        sql = f"SELECT {_COLUMNS} FROM {_TABLES} WHERE s.id = $1 AND s.user_id = $2"
         row = await self._database.row(sql, session, user)
         return Session(**row) if row else None
 
@@ -68,26 +90,36 @@ class Sessions:
         sql = "UPDATE sessions SET state = 'live', touched_at = now() WHERE id = $1 AND state = 'starting'"
         return bool(await self._database.run(sql, session))
 
-    async def end(self, session: str, error: tuple[str, str] | None = None) -> str | None:
+    async def end(self, session: str, error: tuple[str, str] | None = None, by: str = "other") -> str | None:
         """→ ended, its container → gone, its terminals away. The state it came from; None: it had ended already.
 
-        `error`: (code, message).
+        `error`: (code, message); `by`: student, idle or other.
         """
         sql = """
             WITH before AS (SELECT id, state FROM sessions WHERE id = $1 AND state <> 'ended' FOR UPDATE),
             ended AS (
-                UPDATE sessions SET state = 'ended', ended_at = now(), error_code = $2, error_message = $3
+                UPDATE sessions SET state = 'ended', ended_at = now(), error_code = $2, error_message = $3, ended_by = $4
                 WHERE id IN (SELECT id FROM before) RETURNING id),
             freed AS (UPDATE containers SET state = 'gone' WHERE session_id IN (SELECT id FROM ended)),
             closed AS (DELETE FROM terminals WHERE session_id IN (SELECT id FROM ended))
             SELECT before.state FROM before"""
-        found: str | None = await self._database.value(sql, session, *(error or (None, None)))
+        found: str | None = await self._database.value(sql, session, *(error or (None, None)), by)
         return found
 
     async def running(self, email: str) -> list[str]:
         """Of the user with this address."""
         sql = "SELECT s.id FROM sessions s JOIN users u ON u.id = s.user_id WHERE u.email = $1 AND s.state <> 'ended'"
         return [row["id"] for row in await self._database.fetch(sql, email.strip().lower())]
+
+    async def running_in(self, course: str) -> list[Running]:
+        """Of the course's students, by name."""
+        sql = """
+            SELECT s.id, s.state, round(extract(epoch FROM now() - s.created_at))::int AS age,
+                u.id AS user_id, u.name AS user_name, l.id AS lesson_id, l.title AS lesson_title
+            FROM sessions s JOIN lessons l ON l.id = s.lesson_id JOIN users u ON u.id = s.user_id
+            JOIN enrolments e ON e.course_id = l.course_id AND e.user_id = u.id AND e.role = 'student'
+            WHERE l.course_id = $1 AND s.state <> 'ended' ORDER BY u.name, u.id, s.created_at"""
+        return [Running(**row) for row in await self._database.fetch(sql, course)]
 
     async def touch(self, sessions: list[str]) -> None:
         """Somebody has these open."""

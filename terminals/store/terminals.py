@@ -27,6 +27,16 @@ class Claim:
     birth: bytes | None
 
 
+@dataclass(frozen=True, slots=True)
+class Titled:
+    """A terminal of a running session; `title` None: named by what runs in it."""
+
+    id: str
+    session_id: str
+    position: int
+    title: str | None
+
+
 class Terminals:
     """The terminals table."""
 
@@ -49,9 +59,22 @@ class Terminals:
             return found
         return None
 
-    async def of_session(self, session: str) -> list[str]:
-        rows = await self._database.fetch("SELECT id FROM terminals WHERE session_id = $1 ORDER BY position", session)
-        return [row["id"] for row in rows]
+    async def of_session(self, session: str) -> list[Titled]:
+        """In the order in which they were opened."""
+        sql = "SELECT id, session_id, position, title FROM terminals WHERE session_id = $1 ORDER BY position"
+        return [Titled(**row) for row in await self._database.fetch(sql, session)]
+
+    async def running_in(self, course: str) -> list[Titled]:
+        """Of all live sessions of the course."""
+        sql = """
+            SELECT t.id, t.session_id, t.position, t.title FROM terminals t JOIN sessions s ON s.id = t.session_id
+            JOIN lessons l ON l.id = s.lesson_id WHERE l.course_id = $1 AND s.state = 'live' ORDER BY t.position"""
+        return [Titled(**row) for row in await self._database.fetch(sql, course)]
+
+    async def name(self, terminal: str, session: str, title: str | None) -> bool:
+        """Whether the session has such a terminal."""
+        sql = "UPDATE terminals SET title = $3 WHERE id = $1 AND session_id = $2"
+        return bool(await self._database.run(sql, terminal, session, title))
 
     async def state(self, terminal: str, user: int) -> str | None:
         """The state of the session it is in, for its student; None: unknown, ended, or not theirs."""

@@ -12,8 +12,8 @@ from tests.bench.rivals import Product, Rival
 LINE = 50
 """Keys before the line is cleared: an echo must stay one character."""
 WARM_UP = 20
-STREAM = b"while :; do printf '%099d\\n' 0; sleep 0.1; done\r"
-"""1 KB a second, in ten pieces."""
+STREAM = b"for i in $(seq 600); do printf '%099d\\n' 0; sleep 0.1; done\r"
+"""1 KB a second, in ten pieces, for a minute: what a rival leaves running behind a closed line must not load the others."""
 
 
 async def idle(rivals: Sequence[Rival], count: int) -> Rows:

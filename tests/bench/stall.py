@@ -17,7 +17,7 @@ async def stalled(rivals: Sequence[Rival], seconds: float, keys: int) -> Rows:
         neighbour, victim = await ready(rival), await ready(rival)
         before = (await paired({"": neighbour}, keys))[""]
         memory = usage.pss([*rival.pids, *usage.children(rival.pids)])
-        await victim.send(b"yes\r")
+        await victim.send(f"timeout {seconds + 30:.0f} yes\r".encode())
         pace = asyncio.create_task(asyncio.sleep(seconds))
         during: list[float] = []
         most = 0.0

@@ -116,6 +116,11 @@ class Lab:
         await self.prompt(60_000)
         return (time.monotonic() - began) * 1000
 
+    async def menu(self, entry: str) -> None:
+        """Chooses from the lab's menu."""
+        await self.page.get_by_role("button", name="Menu").click()
+        await self.page.locator(".menu").get_by_role("button", name=entry).click()
+
     async def open(self, path: str) -> None:
         await self.page.goto(f"{self.url}{path}")
 

@@ -6,7 +6,7 @@ import pytest
 
 from terminals.lxd import Lxd
 from terminals.store import Store
-from terminals.store.lessons import Needs
+from terminals.store.lessons import Needs, Text
 from tests.browser.conftest import MakeLab
 from tests.browser.lab import Lab
 from tests.client import User
@@ -59,7 +59,7 @@ async def test_after_signing_in_the_lab_that_was_asked_for_opens(lab: Lab, make_
 async def test_a_start_that_fails_says_why_and_can_be_tried_again(
     lab: Lab, student: User, store: Store, lxd: Lxd
 ) -> None:
-    await store.lessons.put("no-image", "linux-basics", 90, "No image", 10, Needs(image="does-not-exist"))
+    await store.lessons.put("no-image", "linux-basics", 90, Text("No image", 10), Needs(image="does-not-exist"))
     await lab.page.reload()
     await lab.page.locator('[data-lesson="no-image"]').get_by_role("button", name="Start").click()
     failed = lab.page.locator('[data-view="failed"]')
@@ -98,10 +98,12 @@ async def test_two_people_at_once_do_not_see_each_others_lab(
     await other.prompt()
 
 
-async def test_reader_on_turns_the_screen_reader_mode_on(lab: Lab) -> None:
+async def test_screen_reader_mode_is_remembered_and_has_every_row_as_text(lab: Lab) -> None:
     await lab.start("tiny-system")
     assert not await lab.page.evaluate("() => window.educenterTerminal.options.screenReaderMode")
-    await lab.open(f"/sessions/{lab.session}?reader=on")
+    await lab.page.get_by_role("button", name="Menu").click()
+    await lab.page.get_by_label("Screen reader mode").check()
+    await lab.page.reload()
     await lab.prompt()
     assert await lab.page.evaluate("() => window.educenterTerminal.options.screenReaderMode")
     await lab.type("echo read''able\n")

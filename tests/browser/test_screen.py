@@ -137,11 +137,11 @@ async def test_ending_the_lab_shows_so_and_deletes_the_container(lab: Lab, store
     session = lab.session
     container = await store.containers.of_session(session)
     assert container in await lxd.names()
-    await lab.page.get_by_role("button", name="End", exact=True).click()
+    await lab.menu("End the lab")
     dialog = lab.page.get_by_role("dialog")
     await dialog.get_by_role("button", name="Cancel").click()
     assert await lab.state() == "live"
-    await lab.page.get_by_role("button", name="End", exact=True).click()
+    await lab.menu("End the lab")
     await dialog.get_by_role("button", name="End the lab").click()
     await lab.page.locator('[data-view="ended"]').wait_for()
     assert await lab.state() == "ended"

@@ -45,7 +45,8 @@ async def test_a_student_signs_in_starts_a_lesson_and_types(student: User) -> No
     again = await student.call("POST", "/api/sessions", {"lesson": "first-steps"}, 202)
     assert again["id"] == session
     running = (await student.call("GET", "/api/lessons"))["lessons"][0]
-    assert running["session"] == {"id": session, "state": "live"}
+    assert running["session"] == {"id": session, "state": "live", "seconds": running["session"]["seconds"]}
+    assert 0 <= running["session"]["seconds"] < 60
     await page.leave()
 
 
@@ -63,7 +64,9 @@ async def test_nothing_is_left_in_lxd_postgresql_and_redis_after_end(
             await asyncio.sleep(0.1)
     assert container not in await lxd.names()
     assert await store.terminals.of_session(session) == []
-    assert set(await redis.keys("*")) <= keys_before
+    async with asyncio.timeout(5):
+        while not set(await redis.keys("*")) <= keys_before:  # presence is told every 2 s
+            await asyncio.sleep(0.1)
     shown = await student.call("GET", f"/api/sessions/{session}")
     assert (shown["state"], shown["terminals"], shown["error"]) == ("ended", [], None)
     await student.end(session)

@@ -10,9 +10,10 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
+from terminals.errors import Refused
 from terminals.lxd import Lxd
 from terminals.store import Store
-from terminals.store.lessons import Needs
+from terminals.store.lessons import Needs, Text
 from tests.client import PASSWORD, Closed, Page, User
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser, ask, shell
@@ -208,15 +209,15 @@ async def test_demo_accounts_work_only_in_a_demo(make_server: Callable[..., Serv
 async def test_an_image_that_does_not_exist_fails_with_a_reason_and_leaves_nothing(
     student: User, store: Store, lxd: Lxd
 ) -> None:
-    await store.lessons.put("no-image", "linux-basics", 90, "No image", 10, Needs(image="does-not-exist"))
+    await store.lessons.put("no-image", "linux-basics", 90, Text("No image", 10), Needs(image="does-not-exist"))
     error = await failed_start(student, store, lxd, "no-image")
     assert error["code"] == "no_image"
     assert "does-not-exist" in error["message"]
 
 
 async def test_what_lxd_refuses_is_said_and_leaves_nothing(student: User, store: Store, lxd: Lxd) -> None:
-    await store.lessons.put("no-disk", "linux-basics", 91, "No disk", 10, Needs(image="lab", disk="1MiB"))
-    error = await failed_start(student, store, lxd, "no-disk")
+    await store.lessons.put("odd", "linux-basics", 94, Text("Odd", 10), Needs(image="lab", memory="9999999999GiB"))
+    error = await failed_start(student, store, lxd, "odd")
     assert error["code"] == "lxd_refused"
 
 
@@ -260,7 +261,7 @@ async def test_at_most_eight_terminals(student: User) -> None:
 
 async def test_a_full_disk_and_a_full_process_table_do_not_take_the_shell(student: User, store: Store) -> None:
     needs = Needs(image="lab", disk="1GiB", processes=40)
-    await store.lessons.put("tight", "linux-basics", 92, "Tight", 10, needs)
+    await store.lessons.put("tight", "linux-basics", 92, Text("Tight", 10), needs)
     session, page = await shell(student, "tight")
     assert "quota exceeded" in await ask(page, "head -c 1200M /dev/zero > big")
     assert await ask(page, "echo typed-anyway") == "typed-anyway"
@@ -282,6 +283,42 @@ async def test_a_full_disk_and_a_full_process_table_do_not_take_the_shell(studen
     async with student.page(another) as third:
         assert await ask(third, "echo room-again") == "room-again"
     await page.leave()
+
+
+async def test_a_container_that_stopped_with_a_full_disk_starts_again(student: User, store: Store, lxd: Lxd) -> None:
+    session = await full(student, store)
+    container = f"s-{session}"
+    await lxd.stop(container)
+    with pytest.raises(Refused):
+        await lxd.start(container)
+    fresh = (await student.call("POST", f"/api/sessions/{session}/terminals", status=201))["id"]
+    async with student.page(fresh) as again:
+        assert await ask(again, "rm big; echo works > now; cat now") == "works"
+    await student.end(session)
+
+
+async def test_a_disk_full_to_its_last_block_is_said_and_can_be_deleted(student: User, store: Store, lxd: Lxd) -> None:
+    session = await full(student, store, "for i in $(seq 3000); do echo x > f$i; done 2>/dev/null")
+    container = f"s-{session}"
+    with pytest.raises(Refused, match="quota exceeded"):
+        await lxd.stop(container)
+    fresh = (await student.call("POST", f"/api/sessions/{session}/terminals", status=201))["id"]
+    with pytest.raises(Closed, match="disk is full"):
+        await student.page(fresh).connect()
+    await student.end(session)
+    async with asyncio.timeout(30):
+        while container in await lxd.names():
+            await asyncio.sleep(0.1)
+
+
+async def full(student: User, store: Store, further: str = "true") -> str:
+    """A session whose disk is full; `further` fills it up more. Its page is closed again."""
+    await store.lessons.put("full", "linux-basics", 93, Text("Full", 10), Needs(image="lab", disk="1GiB"))
+    session, page = await shell(student, "full")
+    assert "quota exceeded" in await ask(page, "head -c 1200M /dev/zero > big")
+    await ask(page, f"{further}; true")
+    await page.leave()
+    return session
 
 
 async def failed_start(student: User, store: Store, lxd: Lxd, lesson: str) -> dict[str, str]:

@@ -132,10 +132,10 @@ class Lab:
         return float(next(line for line in text.splitlines() if line.startswith(f"{name} ")).split()[1])
 
     def pss(self) -> int:
-        """Bytes of memory that are the server's."""
+        """Bytes of memory that the server alone has: of what it shares (libraries), its part grows when others end."""
         assert self.server.process is not None
         rollup = Path(f"/proc/{self.server.process.pid}/smaps_rollup").read_text()
-        return int(rollup.split("\nPss:")[1].split()[0]) * 1024
+        return int(rollup.split("\nPss_Anon:")[1].split()[0]) * 1024
 
     def complaints(self) -> list[str]:
         """Log lines that nobody foresaw."""

@@ -1,0 +1,2 @@
+ALTER TABLE sessions DROP COLUMN ended_by;
+ALTER TABLE terminals DROP COLUMN title;

@@ -1,0 +1,101 @@
+// The bars over a terminal that ask or tell something about it.
+
+import type { ComponentChildren } from "preact";
+import { cleanTitle } from "../terminal/text.ts";
+import type { Tab } from "./tab.ts";
+import { text } from "../ui/strings.ts";
+import { announce, copyText, sentence } from "../ui/ui.tsx";
+
+const MAX_PREVIEW = 200; // characters
+
+export interface BarActions { closeTab: (tab: Tab) => void; openTab: () => void }
+
+function Bar({ kind, children }: { kind: "info" | "warn"; children: ComponentChildren }) {
+  return <div class={`bar bar-${kind}`} role="status">{children}</div>;
+}
+
+export function Bars({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
+  const { state } = tab.connection;
+  return (
+    <div class="bars">
+      <DoubtBar tab={tab} />
+      <ClipboardBar tab={tab} />
+      {state.name === "elsewhere" && <Bar kind="info">
+        <p>{text.bars.elsewhere}</p>
+        <button type="button" class="button button-primary" onClick={() => { tab.connection.continueHere(); tab.focus(); }}>{text.bars.continueHere}</button>
+      </Bar>}
+      {state.name === "exited" && <Bar kind="info">
+        <p>{text.bars.exited(state.code)}</p>
+        <Replace tab={tab} closeTab={closeTab} openTab={openTab} />
+      </Bar>}
+      {state.name === "lost" && <Bar kind="warn">
+        <p>{sentence(state.message || text.bars.lost)} {text.bars.lostNext}</p>
+        <Replace tab={tab} closeTab={closeTab} openTab={openTab} />
+      </Bar>}
+      {state.name === "closed" && state.code === 4403 && <Bar kind="warn"><p>{text.bars.forbidden} <code>4403</code></p></Bar>}
+    </div>
+  );
+}
+
+function Replace({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
+  return (
+    <div class="buttons">
+      <button type="button" class="button" onClick={() => closeTab(tab)}>{text.bars.closeTab}</button>
+      <button type="button" class="button button-primary" onClick={openTab}>{text.tabs.new}</button>
+    </div>
+  );
+}
+
+function DoubtBar({ tab }: { tab: Tab }) {
+  const { connection } = tab;
+  const { doubt } = connection;
+  if (!doubt) return null;
+  const answer = (send: boolean) => { connection.answer(send); tab.focus(); };
+  switch (doubt.kind) {
+    case "question": return (
+      <Bar kind="warn">
+        <p>{text.bars.question} <kbd class="keys">{doubt.keys}</kbd> {text.bars.questionEnd}</p>
+        <div class="buttons">
+          <button type="button" class="button" onClick={() => answer(false)}>{text.bars.discard}</button>
+          <button type="button" class="button button-primary" onClick={() => answer(true)}>{text.bars.send}</button>
+        </div>
+      </Bar>
+    );
+    case "lost": return (
+      <Bar kind="warn">
+        <p>{text.bars.maybeLost} <kbd class="keys">{doubt.keys}</kbd></p>
+        <button type="button" class="button" onClick={() => answer(false)}>{text.ok}</button>
+      </Bar>
+    );
+    case "too-large": return (
+      <Bar kind="warn">
+        <p>{text.bars.tooLarge}</p>
+        <button type="button" class="button" onClick={() => answer(false)}>{text.ok}</button>
+      </Bar>
+    );
+  }
+}
+
+/** A program offers text for the clipboard: the person decides, and may go on typing meanwhile. */
+function ClipboardBar({ tab }: { tab: Tab }) {
+  if (tab.ask?.kind !== "clipboard") return null;
+  const offered = tab.ask.text;
+  const accept = async () => {
+    if (await copyText(offered)) announce(text.copied);
+    tab.raise(null);
+    tab.focus();
+  };
+  return (
+    <Bar kind="info">
+      <p>{text.terminal.clipboardTitle}, {text.terminal.clipboard([...offered].length)} <kbd class="keys">{preview(offered)}</kbd></p>
+      <div class="buttons">
+        <button type="button" class="button" onClick={() => { tab.raise(null); tab.focus(); }}>{text.terminal.notNow}</button>
+        <button type="button" class="button button-primary" onClick={() => void accept()}>{text.terminal.clipboardAction}</button>
+      </div>
+    </Bar>
+  );
+}
+
+function preview(offered: string): string {
+  return cleanTitle(offered, MAX_PREVIEW);
+}

@@ -1,0 +1,59 @@
+// How a connection's state is said: in the header, beside the terminal, and to screen readers.
+
+import { useEffect, useReducer } from "preact/hooks";
+import type { Connection, State } from "../link/connection.ts";
+import { text } from "../ui/strings.ts";
+
+const MARKS: Record<State["name"], string> = {
+  connecting: "◐", live: "●", reconnecting: "◐", offline: "○", elsewhere: "◇", exited: "■", lost: "✕", closed: "■",
+};
+
+/** Redraws the component now and then while a countdown runs. */
+function useTicks(wanted: boolean): void {
+  const [, redraw] = useReducer<number, void>((count) => count + 1, 0);
+  useEffect(() => {
+    if (!wanted) return;
+    const timer = setInterval(() => redraw(), 250);
+    return () => clearInterval(timer);
+  }, [wanted]);
+}
+
+export function ConnectionState({ connection, focus }: { connection: Connection; focus: () => void }) {
+  const { state } = connection;
+  useTicks(state.name === "reconnecting" && state.retryAt !== null);
+  return (
+    <span class={`state state-${state.name}`} data-state={state.name}>
+      <span class="state-mark" aria-hidden="true">{MARKS[state.name]}</span>
+      <span class="state-word">{describe(state)}</span>
+      {state.name === "live" && state.roundTrip !== null && <span class="round-trip">{text.state.roundTrip(state.roundTrip)}</span>}
+      {(state.name === "reconnecting" || state.name === "offline") && <>
+        <span class="state-comfort">{text.state.comfort}</span>
+        {(state.name === "offline" || state.retryAt !== null) &&
+          <button type="button" class="button button-small" onClick={() => { connection.wake(); focus(); }}>{text.state.now}</button>}
+      </>}
+    </span>
+  );
+}
+
+function describe(state: State): string {
+  const words = text.state;
+  switch (state.name) {
+    case "connecting": return state.step ?? words.connecting;
+    case "live": return words.live;
+    case "reconnecting": {
+      if (state.retryAt === null) return state.reason ?? words.reconnecting;
+      const seconds = Math.ceil((state.retryAt - Date.now()) / 1000);
+      return seconds > 0 ? words.reconnectingIn(seconds) : words.reconnecting;
+    }
+    case "offline": return words.offline;
+    case "elsewhere": return words.elsewhere;
+    case "exited": return words.exited(state.code);
+    case "lost": return words.lost;
+    case "closed": return words.closed;
+  }
+}
+
+/** What a screen reader hears when the state changes; nothing that counts. */
+export function spoken(state: State): string {
+  return state.name === "exited" ? text.state.spoken.exited(state.code) : text.state.spoken[state.name];
+}

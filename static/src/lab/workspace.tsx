@@ -1,0 +1,175 @@
+// A live session: its lesson, its terminals in tabs, and everything around them.
+
+import type { Terminal } from "@xterm/xterm";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { asApiError, type Session } from "../ui/api.ts";
+import { settings, set } from "../ui/settings.ts";
+import { text } from "../ui/strings.ts";
+import { announce, copyText, ErrorNote, Header } from "../ui/ui.tsx";
+import { type Question, QuestionDialog, TerminalAsk } from "./asks.tsx";
+import { Bars } from "./bars.tsx";
+import { useDesk } from "./desk.ts";
+import { KeyRow, useKeyRow } from "./keyrow.tsx";
+import { lessonText, LessonText } from "./lesson.tsx";
+import { Menu, type MenuEntry, zoom } from "./menu.tsx";
+import { useFullScreen } from "./screen.ts";
+import { SearchBar } from "./search.tsx";
+import { type Shortcut, shortcut, ShortcutsDialog, useShortcuts } from "./shortcuts.tsx";
+import { type Pane, PaneSwitch, Split, useNarrow, useVisibleHeight } from "./split.tsx";
+import { ConnectionState, spoken } from "./state.tsx";
+import type { Tab } from "./tab.ts";
+import { panelId, tabId, Tabs } from "./tabs.tsx";
+
+declare global {
+  /** For browser tests: the emulator of the selected tab, whose buffer they read. */
+  var educenterTerminal: Terminal | undefined;
+}
+
+type Desk = ReturnType<typeof useDesk>;
+
+export interface WorkspaceProps { session: Session; onEnd: () => Promise<void>; refresh: () => void }
+
+/** What the keyboard, the menu and the buttons do. */
+function useActions(desk: Desk, ask: (question: Question | "keys") => void, look: { pane: (pane: Pane) => void; find: () => void; menu: () => void }) {
+  const { tabs, active } = desk;
+  const { full, toggle } = useFullScreen();
+  const narrow = useNarrow();
+  const close = (tab: Tab) => (tab.running ? ask({ kind: "close", tab }) : void desk.close(tab));
+  const step = (by: number) => active && desk.select(tabs[(tabs.indexOf(active) + by + tabs.length) % tabs.length]!, true);
+  const leave = () => {
+    (document.getElementById(active ? tabId(active) : "") ?? document.querySelector<HTMLElement>(".tab-new"))?.focus();
+    announce(text.terminal.left);
+  };
+  const copy = async () => { if (await copyText(active?.view?.term.getSelection() ?? "")) announce(text.copied); };
+  const toLesson = () => {
+    look.pane("lesson");
+    set({ lessonShown: true });
+    requestAnimationFrame(() => document.getElementById("pane-lesson")?.focus());
+  };
+  const lesson = () => {
+    if (narrow) return look.pane("lesson");
+    const shown = !settings().lessonShown;
+    set({ lessonShown: shown });
+    if (!shown) desk.enter();
+  };
+  const show = (kind: "rename" | "transcript") => active && ask({ kind, tab: active });
+  const words = text.shortcuts.labels;
+  const shortcuts: Shortcut[] = [
+    shortcut("Ctrl+Shift+Enter", words.open, ["Enter"], () => void desk.open()),
+    shortcut("Ctrl+Shift+→", words.next, ["ArrowRight"], () => step(1)),
+    shortcut("Ctrl+Shift+←", words.previous, ["ArrowLeft"], () => step(-1)),
+    shortcut("Ctrl+Shift+X", words.close, ["KeyX"], () => active && close(active)),
+    shortcut("Ctrl+Shift+F2", words.rename, ["F2"], () => show("rename")),
+    shortcut("Ctrl+Shift+↑", words.leave, ["ArrowUp", "Escape"], leave),
+    shortcut("Ctrl+Shift+↓", words.toLesson, ["ArrowDown"], toLesson),
+    shortcut("Ctrl+Shift+L", words.lesson, ["KeyL"], lesson),
+    shortcut("Ctrl+Shift+C", words.copy, ["KeyC"], () => void copy()),
+    shortcut("Ctrl+Shift+F", words.find, ["KeyF"], look.find),
+    shortcut("Ctrl+Shift+O", words.output, ["KeyO"], () => show("transcript")),
+    shortcut("Ctrl+Shift+.", words.larger, ["Period"], () => zoom(1, settings().fontSize)),
+    shortcut("Ctrl+Shift+,", words.smaller, ["Comma"], () => zoom(-1, settings().fontSize)),
+    ...(toggle ? [shortcut("Ctrl+Shift+E", words.full, ["KeyE"], toggle)] : []),
+    shortcut("Ctrl+Shift+M", words.menu, ["KeyM"], look.menu),
+    shortcut("Ctrl+Shift+F1", words.list, ["F1"], () => ask("keys")),
+  ];
+  const menu: MenuEntry[] = [
+    { label: text.tabs.new, keys: "Ctrl+Shift+Enter", run: () => void desk.open() },
+    { label: text.menu.rename, keys: "Ctrl+Shift+F2", run: () => show("rename") },
+    { label: text.menu.find, keys: "Ctrl+Shift+F", run: look.find },
+    { label: text.menu.lastOutput, keys: "Ctrl+Shift+O", run: () => show("transcript") },
+    ...(narrow ? [] : [{ label: settings().lessonShown ? text.lab.hideLesson : text.lab.showLesson, keys: "Ctrl+Shift+L", run: lesson }]),
+    ...(toggle ? [{ label: full ? text.menu.leaveFullScreen : text.menu.fullScreen, keys: "Ctrl+Shift+E", run: toggle }] : []),
+    { label: text.menu.keyboard, keys: "Ctrl+Shift+F1", run: () => ask("keys") },
+    { label: text.menu.end, run: () => ask({ kind: "end" }), danger: true },
+  ];
+  return { shortcuts, menu, close };
+}
+
+/** Runs a lesson's command in the selected terminal, unless it would land in a program that takes it for something else. */
+function runCommand(tab: Tab | null, command: string, ask: (question: Question) => void): Promise<string> | string {
+  if (!tab) return text.code.noTerminal;
+  if (!tab.typing) return text.code.notLive;
+  if (tab.fullScreen) return text.code.fullScreen(tab.running ?? text.tabs.aProgram);
+  if (tab.running) return new Promise((answer) => ask({ kind: "run", tab, command, answer }));
+  tab.view!.run(command);
+  return text.code.ran;
+}
+
+export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
+  const desk = useDesk(session, refresh);
+  const [question, setQuestion] = useState<Question | "keys" | null>(null);
+  const [pane, setPane] = useState<Pane>("terminal");
+  const [finding, setFinding] = useState(false);
+  const [menuOpen, setMenuOpen] = useState(false);
+  const [hasText] = useState(() => lessonText() !== null);
+  const narrow = useNarrow();
+  const keyRow = useKeyRow();
+  const { tabs, active } = desk;
+  const state = active?.connection.state;
+  const { shortcuts, menu, close } = useActions(desk, setQuestion, {
+    pane: setPane, find: () => setFinding(true), menu: () => setMenuOpen((open) => !open),
+  });
+  useShortcuts(shortcuts);
+  useVisibleHeight();
+  useEffect(() => {
+    document.documentElement.dataset["terminalState"] = state?.name ?? "none";
+    globalThis.educenterTerminal = active?.view?.term;
+    const title = `${session.lesson.title} · ${text.product}`;
+    document.title = tabs.some((tab) => tab.rang) ? `● ${title}` : title;
+  });
+  useEffect(() => { if (state) announce(spoken(state)); }, [state?.name]);
+  const run = (command: string) => {
+    if (narrow) setPane("terminal");
+    return runCommand(active, command, setQuestion);
+  };
+  const back = () => { setQuestion(null); desk.enter(); };
+
+  return (
+    <div class="lab">
+      <Header trail={[session.course.title, `${session.lesson.position} ${session.lesson.title}`]}>
+        {active && <ConnectionState connection={active.connection} focus={desk.enter} />}
+        {narrow && hasText && <PaneSwitch pane={pane} onPane={setPane} />}
+        <Menu entries={menu} open={menuOpen} onOpen={setMenuOpen} />
+      </Header>
+      <Split pane={hasText ? pane : "terminal"} onPane={setPane} lesson={hasText ? <LessonText actions={{ run }} /> : null}>
+        <Tabs tabs={tabs} active={active} select={(tab) => desk.select(tab, false)} enter={desk.enter} close={close}
+          rename={(tab) => setQuestion({ kind: "rename", tab })} open={() => void desk.open()} opening={desk.opening} />
+        {desk.error && <div class="bars"><div class="bar bar-warn">
+          <ErrorNote error={desk.error} /><button type="button" class="button" onClick={desk.forgive}>{text.ok}</button>
+        </div></div>}
+        {active && <Bars tab={active} closeTab={(tab) => void desk.close(tab)} openTab={() => void desk.open()} />}
+        {active && finding && <SearchBar key={active.id} tab={active} onClose={() => { setFinding(false); desk.enter(); }} />}
+        <Panels desk={desk} />
+        {active && keyRow && <KeyRow tab={active} />}
+      </Split>
+      {active && <TerminalAsk tab={active} />}
+      {question === "keys" && <ShortcutsDialog shortcuts={shortcuts} onClose={back} send={active?.typing ? (data) => active.view?.type(data) : null} />}
+      {question && question !== "keys" && <QuestionDialog question={question} done={back} close={(tab) => void desk.close(tab)}
+        rename={(tab, name) => void desk.rename(tab, name)} end={() => { onEnd().catch((error) => desk.complain(asApiError(error))); }} />}
+    </div>
+  );
+}
+
+function Panels({ desk }: { desk: Desk }) {
+  return (
+    <div class="panels">
+      {desk.tabs.map((tab) => <Panel key={tab.id} tab={tab} selected={tab === desk.active} />)}
+      {desk.tabs.length === 0 && <div class="empty-desk">
+        <p>{text.lab.noTerminal}</p>
+        <button type="button" class="button button-primary" onClick={() => void desk.open()}>{text.tabs.new}</button>
+      </div>}
+    </div>
+  );
+}
+
+function Panel({ tab, selected }: { tab: Tab; selected: boolean }) {
+  const element = useRef<HTMLDivElement>(null);
+  useEffect(() => tab.mount(element.current!), [tab]);
+  const { name } = tab.connection.state;
+  const dim = name !== "live" && name !== "elsewhere";
+  // A hidden panel keeps its layout (so that its terminal has the right size), but nothing in it can be reached.
+  return (
+    <div ref={element} role="tabpanel" id={panelId(tab)} aria-labelledby={tabId(tab)} inert={!selected}
+      class={`panel${selected ? "" : " panel-hidden"}${dim ? " panel-dim" : ""}`} />
+  );
+}

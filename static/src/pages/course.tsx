@@ -1,0 +1,132 @@
+// A teacher's first page: who of a course is in a lab right now, and what their terminals do. Never what is on them.
+
+import { useEffect, useMemo, useReducer, useState } from "preact/hooks";
+import { api, type ApiError, asApiError, goToSignIn, keepSignedIn, type Live, type LiveSession, type LiveTerminal } from "../ui/api.ts";
+import { text } from "../ui/strings.ts";
+import { Account, ErrorNote, Header, sentence, show } from "../ui/ui.tsx";
+import "../css/pages.css";
+
+const EVERY = 3000; // ms between questions while the page is seen
+
+type RowState = LiveTerminal["state"] | "starting";
+const MARKS: Record<RowState, string> = { typing: "⌨", running: "▶", idle: "●", away: "○", starting: "◐" };
+
+/** What the server said last, and when; asks again while the page is visible. */
+function useLive(course: string) {
+  const [live, setLive] = useState<Live | null>(null);
+  const [error, setError] = useState<ApiError | null>(null);
+  const [at, setAt] = useState(0);
+  useEffect(() => {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    let stopped = false;
+    const ask = async () => {
+      clearTimeout(timer);
+      try {
+        const answer = await api.live(course);
+        setLive(answer);
+        setAt(performance.now());
+        setError(null);
+      } catch (failure) {
+        const refused = asApiError(failure);
+        if (refused.status === 401) return goToSignIn();
+        setError(refused);
+        if (refused.status === 404) return;
+      }
+      if (!stopped && document.visibilityState === "visible") timer = setTimeout(ask, EVERY);
+    };
+    const seen = () => { if (document.visibilityState === "visible") void ask(); };
+    void ask();
+    document.addEventListener("visibilitychange", seen);
+    return () => { stopped = true; clearTimeout(timer); document.removeEventListener("visibilitychange", seen); };
+  }, [course]);
+  return { live, error, setError, at };
+}
+
+interface Row { key: string; session: LiveSession; terminal: LiveTerminal | null; first: boolean; rows: number }
+
+function rowsOf(sessions: readonly LiveSession[], wanted: string): Row[] {
+  const sought = wanted.trim().toLowerCase();
+  return sessions.filter(({ student }) => student.name.toLowerCase().includes(sought)).flatMap((session) => {
+    const terminals = session.terminals.length > 0 ? session.terminals : [null];
+    return terminals.map((terminal, number) => (
+      { key: terminal?.id ?? session.id, session, terminal, first: number === 0, rows: terminals.length }));
+  });
+}
+
+function TerminalRow({ row: { session, terminal, first, rows } }: { row: Row }) {
+  const state: RowState = terminal ? terminal.state : session.state === "starting" ? "starting" : "idle";
+  const name = terminal && `${terminal.position} ${terminal.title ?? terminal.command ?? text.tabs.shell}`;
+  return (
+    <tr data-session={session.id} data-state={state} class={first ? "row-first" : ""}>
+      {first && <th scope="rowgroup" rowSpan={rows}>{session.student.name}</th>}
+      {first && <td rowSpan={rows} class="cell-lesson">{session.lesson.title}</td>}
+      <td class="cell-terminal">{name ?? "–"}</td>
+      <td class={`live-${state}`} title={text.course.stateHints[state]}>
+        <span class="live-mark" aria-hidden="true">{MARKS[state]}</span> {text.course.states[state]}
+        {terminal?.state === "running" && terminal.command && <> <code>{terminal.command}</code></>}
+      </td>
+      <td class="cell-quiet">{text.course.quiet(terminal ? terminal.quiet_seconds : session.seconds)}</td>
+    </tr>
+  );
+}
+
+function Table({ rows }: { rows: readonly Row[] }) {
+  const { columns } = text.course;
+  return (
+    <div class="table-box" role="region" aria-label={text.course.people} tabIndex={0}>
+      <table class="live">
+        <thead><tr>{Object.entries(columns).map(([name, label]) => <th key={name} scope="col" class={`cell-${name}`}>{label}</th>)}</tr></thead>
+        <tbody>{rows.map((row) => <TerminalRow key={row.key} row={row} />)}</tbody>
+      </table>
+    </div>
+  );
+}
+
+function NoOne({ live }: { live: Live }) {
+  const code = live.course.join_code;
+  return (
+    <section class="card empty">
+      <p>{live.students === 0 ? text.course.noStudents : text.course.noOne}</p>
+      {code ? <p>{text.course.giveCode} <code class="join-code">{code}</code></p> : <p>{text.course.noCode}</p>}
+    </section>
+  );
+}
+
+function Board({ id }: { id: string }) {
+  const { live, error, setError, at } = useLive(id);
+  const [wanted, setWanted] = useState("");
+  const [, redraw] = useReducer<number, void>((count) => count + 1, 0);
+  useEffect(keepSignedIn, []);
+  useEffect(() => {
+    if (!error || !live) return;
+    const timer = setInterval(() => redraw(), 1000);
+    return () => clearInterval(timer);
+  }, [error, live]);
+  useEffect(() => { if (live) document.title = `${live.course.title} · ${text.product}`; }, [live?.course.title]);
+  const rows = useMemo(() => rowsOf(live?.sessions ?? [], wanted), [live, wanted]);
+
+  return (
+    <>
+      <Header><Account onError={setError} /></Header>
+      <main class="page">
+        <div class="course-head">
+          <h1>{live?.course.title ?? document.title.split(" · ")[0]}</h1>
+          {live && <p class="lesson-facts"><span>{text.course.live(live.sessions.length)}</span><span>{text.course.students(live.students)}</span></p>}
+        </div>
+        {error && (live
+          ? <p class="note note-error" role="alert">{text.course.stale((performance.now() - at) / 1000)} {sentence(error.message)} <code class="error-code">{error.code}</code></p>
+          : <ErrorNote error={error} />)}
+        {!live && !error && <p class="waiting">{text.course.loading}</p>}
+        {live && live.sessions.length === 0 && <NoOne live={live} />}
+        {live && live.sessions.length > 0 && <>
+          <label class="field field-filter"><span>{text.course.filter}</span>
+            <input type="search" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} /></label>
+          {rows.length > 0 ? <Table rows={rows} /> : <p>{text.course.noMatch}</p>}
+          <p class="hint">{text.course.updated}</p>
+        </>}
+      </main>
+    </>
+  );
+}
+
+show(<Board id={document.body.dataset["course"] ?? ""} />);

@@ -1,0 +1,73 @@
+// The lab page: a session from its start to its end.
+
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Ended, Failed, NotFound, Starting } from "../lab/outcomes.tsx";
+import { Workspace } from "../lab/workspace.tsx";
+import { api, type ApiError, asApiError, goToSignIn, keepSignedIn, type Session } from "../ui/api.ts";
+import "../terminal/fonts.ts";
+import { text } from "../ui/strings.ts";
+import { show } from "../ui/ui.tsx";
+import "@xterm/xterm/css/xterm.css";
+import "../css/lab.css";
+
+const EAGER = { every: 150, during: 3000 }; // ms
+const PATIENT = 500; // ms between questions while starting
+const LIVE = 30_000; // ms between questions while live
+const UNREACHABLE = 1000; // ms
+
+/** Asks for the session until it has ended; `refresh` asks at once. */
+function useSession(id: string) {
+  const [session, setSession] = useState<Session | null>(null);
+  const [error, setError] = useState<ApiError | null>(null);
+  const control = useRef({ wake: () => undefined as void, stopped: false });
+
+  useEffect(() => {
+    const state = control.current;
+    const began = performance.now();
+    const pause = (ms: number) => new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms);
+      state.wake = () => { clearTimeout(timer); resolve(); };
+    });
+    const watch = async () => {
+      let known: Session | null = null;
+      while (!state.stopped) {
+        try {
+          known = await api.session(id);
+          setSession(known);
+          setError(null);
+          if (known.state === "ended") return;
+          await pause(known.state === "live" ? LIVE : performance.now() - began < EAGER.during ? EAGER.every : PATIENT);
+        } catch (failure) {
+          const refused = asApiError(failure);
+          if (refused.status === 401 && !known) return goToSignIn();
+          setError(refused);
+          if (refused.status === 404) return;
+          await pause(known?.state === "live" ? LIVE : UNREACHABLE);
+        }
+      }
+    };
+    void watch();
+    return () => { state.stopped = true; };
+  }, [id]);
+  return { session, error, refresh: () => control.current.wake() };
+}
+
+function Lab({ id }: { id: string }) {
+  const { session, error, refresh } = useSession(id);
+  const [endedHere, setEndedHere] = useState(false);
+  useEffect(keepSignedIn, []);
+  useEffect(() => {
+    if (session) document.title = `${session.lesson.title} · ${text.product}`;
+  }, [session?.lesson.title]);
+
+  if (error?.status === 404) return <NotFound />;
+  if (session?.error) return <Failed session={session} error={session.error} />;
+  if (endedHere || session?.state === "ended") return <Ended session={session!} byStudent={endedHere} />;
+  if (session?.state === "live") {
+    const end = async () => { await api.end(id); setEndedHere(true); refresh(); };
+    return <Workspace session={session} refresh={refresh} onEnd={end} />;
+  }
+  return <Starting session={session} error={error} />;
+}
+
+show(<Lab id={document.body.dataset["session"] ?? ""} />);

@@ -1,0 +1,117 @@
+// The HTTP API (docs/protocol.md): JSON in and out, and every failure as one kind of error.
+
+import { text } from "./strings.ts";
+
+const TIMEOUT = 15_000; // ms
+const RENEW_EVERY = 10 * 60_000; // ms
+
+export interface User { id: string; name: string; email: string }
+export interface Lesson {
+  id: string;
+  course: { id: string; title: string; role: "student" | "instructor" };
+  position: number;
+  title: string;
+  minutes: number;
+  done: boolean;
+  session: { id: string; state: "starting" | "live" | "ended"; seconds: number } | null;
+}
+export interface Progress { step: string; done: number; of: number; seconds: number }
+export interface Session {
+  id: string;
+  state: "starting" | "live" | "ended";
+  seconds: number; // since it began
+  progress: Progress | null;
+  terminals: { id: string; title: string | null }[];
+  error: { code: string; message: string } | null;
+  course: { id: string; title: string };
+  lesson: { id: string; title: string; minutes: number; position: number };
+  ended: { seconds_ago: number; by: "student" | "idle" | "other" } | null;
+  next: { id: string; title: string } | null; // lesson
+}
+export interface Course { id: string; title: string; students: number; live: number }
+export interface LiveTerminal {
+  id: string; title: string | null; position: number; command: string | null;
+  state: "typing" | "running" | "idle" | "away"; quiet_seconds: number | null;
+}
+export interface LiveSession {
+  id: string; student: { id: string; name: string }; lesson: { id: string; title: string };
+  state: "starting" | "live"; seconds: number; terminals: LiveTerminal[];
+}
+export interface Live { course: { id: string; title: string; join_code: string | null }; students: number; sessions: LiveSession[] }
+
+export class ApiError extends Error {
+  readonly status: number; // 0: no answer at all
+  readonly code: string;
+  readonly retryAfter: number | null; // seconds
+
+  constructor(status: number, code: string, message: string, retryAfter: number | null = null) {
+    super(message);
+    this.status = status;
+    this.code = code;
+    this.retryAfter = retryAfter;
+  }
+}
+
+async function call<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T> {
+  const request: RequestInit = { method, credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) };
+  request.headers = { Accept: "application/json", ...(body !== undefined && { "Content-Type": "application/json" }) };
+  if (body !== undefined) request.body = JSON.stringify(body);
+  let response: Response;
+  let answered: string;
+  try {
+    response = await fetch(path, request);
+    answered = await response.text();
+  } catch {
+    throw new ApiError(0, "unreachable", navigator.onLine ? text.errors.unreachable : text.errors.offline);
+  }
+  const answer = parse(answered);
+  if (response.ok) return answer as T;
+  const { code, message } = (answer as { error?: { code?: string; message?: string } } | null)?.error ?? {};
+  const wait = Number.parseInt(response.headers.get("Retry-After") ?? "", 10);
+  throw new ApiError(response.status, code ?? `http_${response.status}`, message ?? text.errors.answered(response.status),
+    Number.isFinite(wait) ? wait : null);
+}
+
+function parse(answer: string): unknown {
+  try {
+    return answer === "" ? null : JSON.parse(answer);
+  } catch {
+    return null;
+  }
+}
+
+const id = encodeURIComponent;
+
+export const api = {
+  login: (email: string, password: string) => call<{ user: User }>("POST", "/api/login", { email, password }),
+  logout: () => call<null>("POST", "/api/logout"),
+  me: () => call<{ user: User }>("GET", "/api/me"),
+  lessons: () => call<{ lessons: Lesson[] }>("GET", "/api/lessons"),
+  start: (lesson: string) => call<{ id: string }>("POST", "/api/sessions", { lesson }),
+  session: (session: string) => call<Session>("GET", `/api/sessions/${id(session)}`),
+  end: (session: string) => call<null>("DELETE", `/api/sessions/${id(session)}`),
+  courses: () => call<{ courses: Course[] }>("GET", "/api/courses"),
+  live: (course: string) => call<Live>("GET", `/api/courses/${id(course)}/live`),
+  join: (code: string) => call<{ course: { id: string; title: string } }>("POST", "/api/enrolments", { code }),
+  openTerminal: (session: string) => call<{ id: string }>("POST", `/api/sessions/${id(session)}/terminals`),
+  renameTerminal: (session: string, terminal: string, title: string) =>
+    call<null>("PATCH", `/api/sessions/${id(session)}/terminals/${id(terminal)}`, { title }),
+  closeTerminal: (session: string, terminal: string) => call<null>("DELETE", `/api/sessions/${id(session)}/terminals/${id(terminal)}`),
+};
+
+export function asApiError(error: unknown): ApiError {
+  return error instanceof ApiError ? error : new ApiError(0, "page", String(error));
+}
+
+/** The sign-in lives as long as pages ask for it. A failure says nothing here: the next real call will. */
+export function keepSignedIn(): void {
+  setInterval(() => void api.me().catch(() => undefined), RENEW_EVERY);
+}
+
+export function sessionPath(session: string): string {
+  return `/sessions/${id(session)}`;
+}
+
+export function goToSignIn(): void {
+  location.replace(`/signin?next=${id(location.pathname + location.search)}`);
+}

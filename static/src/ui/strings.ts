@@ -1,0 +1,285 @@
+// Every word that the pages say, in one place. A translation is another object of this shape.
+
+const english = {
+  product: "EduCenter",
+  myLessons: "My lessons",
+  cancel: "Cancel",
+  close: "Close",
+  copy: "Copy",
+  copied: "Copied.",
+  ok: "OK",
+  signOut: "Sign out",
+  tryAgain: "Try again",
+  oneMoment: "One moment…",
+  skip: "Skip to the content",
+
+  theme: { label: "Appearance", system: "as the system", light: "light", dark: "dark" },
+
+  errors: {
+    unreachable: "The server doesn't answer. Try again in a moment.",
+    offline: "You are offline. Check your network, then try again.",
+    answered: (status: number) => `The server answered ${status}.`,
+  },
+
+  signIn: {
+    title: "Sign in",
+    email: "E-mail",
+    password: "Password",
+    action: "Sign in",
+    busy: "Signing in…",
+    noEmail: "Type the e-mail address of your account.",
+    noPassword: "Type your password.",
+    wrong: "This e-mail and password don't match. Check both and try again.",
+    tooMany: (seconds: number | null) =>
+      `Too many attempts. Try again ${seconds === null ? "in a few minutes" : `in ${duration(seconds)}`}.`,
+    unavailable: "Signing in isn't possible right now: a part of the server is restarting. Try again in a moment.",
+  },
+
+  lessons: {
+    loading: "Loading your lessons…",
+    minutes: (minutes: number) => `${minutes} min`,
+    states: { new: "new", starting: "starting", running: "running", done: "done" },
+    since: (seconds: number) => `for ${duration(seconds)}`,
+    start: "Start",
+    starting: "Starting…",
+    resume: "Continue",
+    again: "Start again",
+    progress: (done: number, all: number) => `${done} of ${all} done`,
+    emptyTitle: "No lessons yet",
+    empty: "Your teacher gives you a code: type it below, and the course's lessons appear here. If you expected to be on a course's list " +
+      "already, tell your teacher the e-mail address that you signed in with.",
+    joinTitle: "Join a course",
+    joinLabel: "Course code",
+    join: "Join",
+    joining: "Joining…",
+    noCode: "Type the code that your teacher gave you.",
+    joined: (title: string) => `You are in: ${title}.`,
+    teach: "Live terminals",
+    teaching: "You teach this course",
+  },
+
+  course: {
+    loading: "Loading the course…",
+    live: (count: number) => `${count} live`,
+    students: (count: number) => plural(count, "student"),
+    people: "Live terminals",
+    columns: { student: "Student", lesson: "Lesson", terminal: "Terminal", state: "State", quiet: "Last activity" },
+    states: { typing: "typing", running: "running", idle: "idle", away: "away", starting: "starting" },
+    stateHints: {
+      typing: "typed within the last seconds", running: "a program runs", idle: "the shell waits", away: "nobody has it open",
+      starting: "the container is being made",
+    },
+    quiet: (seconds: number | null) => (seconds === null ? "–" : seconds < 5 ? "now" : `${duration(seconds)} ago`),
+    noOne: "Nobody is in a lab right now. As soon as a student presses Start, their terminals are listed here.",
+    noStudents: "No student is in this course yet.",
+    giveCode: "Give your students this code; they type it under “Join a course”:",
+    noCode: "This course has no code to join by: whoever runs this server can set one.",
+    updated: "The list follows by itself.",
+    stale: (seconds: number) => `The server doesn't answer; this is how it was ${duration(seconds)} ago.`,
+    filter: "Find a student",
+    noMatch: "No one of that name is live.",
+  },
+
+  lab: {
+    starting: (title: string) => `Starting ${title}`,
+    opening: "Opening your lab",
+    trying: "Trying again by itself.",
+    failed: "The lab could not be started",
+    ended: { student: "You ended the lab", idle: "The lab has ended: nobody used it for a long time", other: "The lab has ended" },
+    endedText: "The container and everything in it are deleted. What remains is the lesson's text and that you did it.",
+    endedNextLesson: (title: string) => `Next lesson: ${title}`,
+    endedAgain: "Starting this lesson again gives you a fresh container.",
+    endedLesson: "The lesson's text, to read again",
+    unknown: "There is no such lab",
+    unknownText: "It doesn't exist, or it belongs to somebody else. Your own labs are under My lessons.",
+    end: "End the lab",
+    endTitle: "End this lab?",
+    endText: "Your container and everything in it is deleted. This can't be undone.",
+    lesson: "Lesson",
+    terminal: "Terminal",
+    terminals: "Terminals",
+    panes: "Lesson or terminal",
+    hideLesson: "Hide the lesson",
+    showLesson: "Show the lesson",
+    noLesson: "This lesson has no text. The terminal is all yours.",
+    splitter: "Width of the lesson",
+    noTerminal: "No terminal is open. Your container is still there, with all your files.",
+  },
+
+  code: {
+    run: "Run",
+    runTitle: "Type it into the terminal and press Enter",
+    copyTitle: "Copy to the clipboard",
+    notLive: "Not sent: the terminal isn't connected right now. Try again when it is live.",
+    noTerminal: "Not sent: no terminal is open.",
+    fullScreen: (program: string) => `Not sent: ${program} fills the terminal, and would take the command for its own keys. Leave it first.`,
+    busyTitle: (program: string) => `${program} is still running`,
+    busy: (program: string) => `The terminal doesn't wait for a command now: ${program} would get what is typed. Send it all the same?`,
+    busyAction: "Send it",
+    ran: "Sent to the terminal.",
+  },
+
+  tabs: {
+    new: "New terminal",
+    shell: "shell",
+    close: (name: string) => `Close terminal ${name}`,
+    closeTitle: (name: string) => `Close terminal ${name}?`,
+    closeText: (program: string) => `${program} is still running in it and will be stopped.`,
+    closeAction: "Close it",
+    aProgram: "A program",
+    notLive: "not live",
+    bell: "rang the bell",
+    rename: "Rename",
+    renameTitle: (name: string) => `Rename terminal ${name}`,
+    renameLabel: "Name (empty: the name of what runs)",
+    renameAction: "Rename",
+    wasClosed: (name: string) => `Terminal ${name} was closed.`,
+  },
+
+  terminal: {
+    label: (name: string) => `Terminal ${name}`,
+    wayOut: "Ctrl+Shift+Escape or Ctrl+Shift+Up leaves the terminal.",
+    left: "Left the terminal. You are at its tab. Press Enter to go back in.",
+    gap: (bytes: number) => `${bytes < 10_240 ? `${bytes} bytes` : `${Math.round(bytes / 1024)} KiB`} of output are missing here`,
+    linkHint: "Ctrl-click (⌘-click on a Mac) opens",
+    link: "Open this address?",
+    linkAction: "Open",
+    clipboardTitle: "A program offers text for your clipboard",
+    clipboard: (characters: number) => `${plural(characters, "character")}:`,
+    clipboardAction: "Copy it",
+    notNow: "Not now",
+    pasteTitle: (count: number) => `Paste ${plural(count, "line")}?`,
+    paste: "What runs here would take each line end for Enter, so that the lines run at once:",
+    pasteAction: "Paste",
+    pasteJoined: "Paste as one line",
+    pasteHow: "The browser doesn't let pages read the clipboard. Press Ctrl+Shift+V, or touch the terminal long and choose Paste.",
+  },
+
+  search: {
+    label: "Find in the terminal",
+    next: "Next",
+    previous: "Previous",
+    matchCase: "Match case",
+    regex: "Regular expression",
+    badRegex: "not a valid expression",
+    found: (at: number, count: number) => (count === 0 ? "nothing found" : at === 0 ? plural(count, "match", "matches") : `${at} of ${count}`),
+  },
+
+  transcript: {
+    title: "Last output",
+    everything: "Everything",
+    lastOutput: "Last output",
+    all: "Everything",
+    of: (command: string) => `of ${command}`,
+    cut: "Only the last 2,000 lines are shown.",
+    none: "No command has printed anything yet.",
+    label: "Output as text",
+  },
+
+  state: {
+    connecting: "connecting",
+    live: "live",
+    roundTrip: (ms: number) => `${Math.max(1, Math.round(ms))} ms`,
+    reconnecting: "reconnecting",
+    reconnectingIn: (seconds: number) => `reconnecting in ${seconds} s`,
+    comfort: "your programs keep running",
+    now: "now",
+    offline: "offline",
+    elsewhere: "open elsewhere",
+    exited: (code: number) => `ended (code ${code})`,
+    lost: "shell lost",
+    closed: "closed",
+    spoken: {
+      connecting: "Connecting.",
+      live: "Terminal live.",
+      reconnecting: "Connection lost, reconnecting. Your programs keep running.",
+      offline: "You are offline. Your programs keep running.",
+      elsewhere: "This terminal is used on another page.",
+      exited: (code: number) => `The shell ended with code ${code}.`,
+      lost: "The shell was lost.",
+      closed: "The terminal is closed.",
+    },
+  },
+
+  bars: {
+    elsewhere: "This terminal is now used on another page or device. You can read along here.",
+    continueHere: "Continue here",
+    exited: (code: number) => `The shell exited with code ${code}.`,
+    lost: "Your shell was lost",
+    lostNext: "Your files are still there: a new terminal is all you need.",
+    closeTab: "Close tab",
+    forbidden: "You may not use this terminal.",
+    question: "You were away for a while and these keys have not arrived:",
+    questionEnd: "Send them now?",
+    discard: "Discard",
+    send: "Send",
+    maybeLost: "These keys may not have arrived:",
+    tooLarge: "That paste is too large: 8 MiB can wait here at once. Nothing of it was sent.",
+  },
+
+  keys: {
+    row: "Terminal keys",
+    escape: "Esc", tab: "Tab", ctrl: "Ctrl", alt: "Alt", paste: "Paste",
+    up: "Up", down: "Down", left: "Left", right: "Right",
+    stick: { off: "", once: "for the next key", locked: "locked" },
+    hide: "Hide the keyboard",
+  },
+
+  menu: {
+    open: "Menu",
+    find: "Find…",
+    lastOutput: "Last output as text",
+    fullScreen: "Full screen",
+    leaveFullScreen: "Leave full screen",
+    keyboard: "Keyboard",
+    settings: "Settings",
+    rename: "Rename this terminal",
+    textSize: "Text size",
+    smaller: "Smaller text",
+    larger: "Larger text",
+    usualSize: "Usual size",
+    colours: "Terminal colours",
+    colourNames: {
+      page: "as the page", dark: "dark", light: "light", contrast: "high contrast", "solarized-dark": "Solarized dark",
+      "solarized-light": "Solarized light",
+    },
+    reader: "Screen reader mode",
+    readerHint: "The terminal's text can be read line by line. Costs speed.",
+    copyOnSelect: "Copy what is selected",
+    keyRow: "Row of keys",
+    keyRowNames: { auto: "on touch screens", on: "always", off: "never" },
+    end: "End the lab…",
+  },
+
+  shortcuts: {
+    title: "Keyboard",
+    labels: {
+      open: "New terminal", next: "Next terminal", previous: "Previous terminal", close: "Close this terminal", rename: "Rename this terminal",
+      leave: "Leave the terminal", copy: "Copy the selection", paste: "Paste", find: "Find in the terminal", output: "Last output as text",
+      lesson: "Show or hide the lesson", toLesson: "Go to the lesson's text", menu: "Menu", larger: "Larger text", smaller: "Smaller text", full: "Full screen",
+      list: "This list",
+    },
+    mouse: "Select while a program uses the mouse",
+    mouseKeys: "Shift + mouse",
+    link: "Open a link",
+    linkKeys: "Ctrl + click",
+    others: "All other keys go to the shell, but for those that the browser keeps for itself:",
+    stolen: (key: string) => `Send ${key}`,
+    stolenHint: "In full screen, Chrome and Edge leave these to the shell, too.",
+  },
+};
+
+export type Strings = typeof english;
+
+export const text: Strings = english;
+
+export function plural(count: number, one: string, many = `${one}s`): string {
+  return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+/** Roughly, as people say it. */
+export function duration(seconds: number): string {
+  if (seconds < 90) return plural(Math.round(seconds), "second");
+  if (seconds < 5400) return plural(Math.round(seconds / 60), "minute");
+  return plural(Math.round(seconds / 3600), "hour");
+}

@@ -1,0 +1,103 @@
+"""Presence: what each open terminal does right now, told in Redis by the instance that has it. Never what is on its screen."""
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from terminals.errors import Unavailable
+
+log = structlog.get_logger(__name__)
+
+EVERY_S = 2.0
+TTL_S = 10
+"""Facts of an instance that died are gone after so long."""
+TYPING_S = 5.0
+"""Who typed within so long is typing."""
+KEY = "educenter:presence:"
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """One terminal. `command` is a claim of the container."""
+
+    command: str | None
+    shell: bool
+    """The shell itself is in the foreground: it waits for a command."""
+    viewers: int
+    typed_at: float | None
+    """Unix seconds of the last input."""
+    printed_at: float | None
+    """Unix seconds of the last output, to within `EVERY_S`."""
+
+    def state(self, now: float) -> str:
+        """away, typing, running or idle."""
+        if self.viewers == 0:
+            return "away"
+        if self.typed_at is not None and now - self.typed_at < TYPING_S:
+            return "typing"
+        return "idle" if self.shell else "running"
+
+    def quiet(self, now: float) -> int | None:
+        """Whole seconds since the last input or output."""
+        last = max(self.typed_at or 0.0, self.printed_at or 0.0)
+        return max(0, round(now - last)) if last else None
+
+
+class Presence:
+    """Tells the facts of this instance's terminals, and reads those of all."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+        self._told: dict[str, tuple[Facts, float]] = {}
+        self._away = False
+
+    async def run(self, gather: Callable[[], Mapping[str, Facts]]) -> None:
+        """Tells for ever what `gather` says. Without Redis nobody is told, and everything else goes on."""
+        while True:
+            await asyncio.sleep(EVERY_S)
+            try:
+                await self._tell(gather())
+                self._away = False
+            except (RedisError, OSError) as error:
+                if not self._away:
+                    log.warning("presence_not_told", reason=str(error))
+                self._away = True
+
+    async def of(self, terminals: Sequence[str]) -> dict[str, Facts]:
+        """What is known of these terminals, by id.
+
+        Raises:
+            Unavailable: Redis doesn't answer.
+        """
+        if not terminals:
+            return {}
+        try:
+            told = await self._redis.mget([KEY + terminal for terminal in terminals])
+        except (RedisError, OSError) as error:
+            raise Unavailable("Redis doesn't answer, so nobody knows who is live. Try again in a moment") from error
+        return {terminal: Facts(**json.loads(text)) for terminal, text in zip(terminals, told, strict=True) if text}
+
+    async def _tell(self, facts: Mapping[str, Facts]) -> None:
+        now = time.monotonic()
+        # What hasn't changed is only told so that it doesn't expire.
+        due = {
+            terminal: each
+            for terminal, each in facts.items()
+            if (known := self._told.get(terminal)) is None or known[0] != each or now - known[1] > TTL_S / 2
+        }
+        gone = self._told.keys() - facts.keys()
+        if due or gone:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for terminal, each in due.items():
+                    pipe.execute_command("SET", KEY + terminal, json.dumps(asdict(each)), "EX", TTL_S)
+                for terminal in gone:
+                    pipe.execute_command("DEL", KEY + terminal)
+                await pipe.execute()
+        self._told = {terminal: self._told.get(terminal, (each, now)) for terminal, each in facts.items()}
+        self._told.update({terminal: (each, now) for terminal, each in due.items()})
