@@ -1,5 +1,6 @@
 """Middlewares: the correlation id, the one place where errors become statuses, Origin, and the headers of every answer."""
 
+import re
 import time
 import uuid
 from collections.abc import Awaitable, Callable
@@ -35,6 +36,10 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+HASHED = re.compile(r"-[A-Z0-9]{8}\.")
+"""In the names of files that never change: static/build.mjs puts the hash of their content there."""
 
 
 def status_of(error: TerminalsError) -> int:
@@ -86,8 +91,9 @@ async def correlate(request: web.Request, handler: Handler) -> web.StreamRespons
         response.headers["X-Request-Id"] = request_id
         response.headers.update(HEADERS)
         if route.startswith("/static"):
-            # Their names hold their hash.
-            response.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+            hashed = HASHED.search(request.path) is not None
+            response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"
+            response.headers["Vary"] = "Accept-Encoding"
     return response
 
 

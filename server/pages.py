@@ -38,7 +38,8 @@ _SHELL = """<!doctype html>
 _APP = """{template}<div id="app"></div>
 <noscript>EduCenter needs JavaScript: your terminal runs in this page.</noscript>
 <script type="module" src="/static/{script}"></script>"""
-_ERROR = """<main class="page page-narrow"><section class="card">
+_ERROR = """<header class="header"><a class="brand" href="/">{mark}<span class="brand-name">EduCenter</span></a></header>
+<main class="page page-narrow"><section class="card">
 <h1>{heading}</h1>
 <p>{message}.</p>
 <p class="buttons">{again}<a class="button button-primary" href="/">My lessons</a></p>
@@ -73,6 +74,11 @@ class Bundle:
             message = "The front end isn't built. Whoever runs this: npm run build in static/"
             raise Unavailable(message, code="no_bundle")
         return self._names[f"{page}.js"]
+
+    def mark(self) -> str:
+        """The product's mark, as an image."""
+        name = self._names.get("icon.svg")
+        return f'<img class="mark" src="/static/{name}" alt="">' if name else ""
 
     def links(self, page: str) -> str:
         """What the page needs at once, and on the way to a lab what the lab will need: a prompt waits for its terminal."""
@@ -149,6 +155,7 @@ def wants(request: web.Request) -> bool:
 def error_page(request: web.Request, error: TerminalsError, status: int) -> web.Response:
     """An error for people: what, why, what now, and the code that ops can grep."""
     body = _ERROR.format(
+        mark=request.app[BUNDLE].mark(),
         heading=_HEADINGS.get(status, "That did not work"),
         message=html.escape(error.message),
         again=_AGAIN.format(path=html.escape(request.path_qs)) if status >= 500 else "",

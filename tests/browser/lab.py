@@ -68,6 +68,7 @@ CLEARED = """() => {
   if (!b) return false;
   return b.cursorY === 0 && b.baseY === 0;
 }"""
+NOT_CLEARED = "() => window.educenterTerminal.buffer.active.cursorY > 0"
 WATCH_POLICY = """document.addEventListener("securitypolicyviolation", (event) =>
   console.error(`content policy violated: ${event.violatedDirective} ${event.blockedURI}`));"""
 
@@ -176,6 +177,11 @@ class Lab:
     async def run(self, command: str) -> str:
         """Types a command on a cleared screen and returns the rows it printed."""
         await self.prompt()
+        if await self.page.evaluate(CLEARED):
+            # Else nothing would tell when it is done, and what is typed meanwhile may be lost to the shell.
+            await self.type("\n")
+            await self.page.wait_for_function(NOT_CLEARED)
+            await self.prompt()
         await self.type("clear\n")
         await self.page.wait_for_function(CLEARED)
         await self.prompt()
@@ -186,7 +192,7 @@ class Lab:
         await self.prompt()
         rows = await self.rows()
         columns: int = await self.page.evaluate("() => window.educenterTerminal.cols")
-        printed = rows[(column + len(typed)) // columns + 1 :]
+        printed = rows[-(-(column + len(typed)) // columns) :]
         end = next(number for number, row in enumerate(printed) if re.fullmatch(r"over\d+", row))
         return "\n".join(printed[:end])
 

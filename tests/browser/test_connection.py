@@ -47,8 +47,8 @@ async def test_a_cut_network_counts_down_and_says_that_programs_run_on(far: Lab,
     await expect(state).to_contain_text("your programs keep running")
     await expect(far.page.locator(".panel-dim")).to_have_count(1)
     await far.type("echo typed-while-away\n")
-    front.mend()
     await state.get_by_role("button", name="now").click()
+    front.mend()
     await far.row("^typed-while-away$")
     assert len([row for row in await far.rows() if row == "typed-while-away"]) == 1
 

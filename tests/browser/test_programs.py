@@ -32,10 +32,10 @@ PROGRAMS = [
     Program("nano", "nano /etc/passwd", r"GNU nano", ("Control+x",)),
     Program("less", "less -N /etc/passwd", r"^\s+1 root:x:0:0", ("q",)),
     Program("man", "man ls", r"^LS\(1\)", ("q",)),
-    Program("htop", "htop", r"F10.*Quit", ("F10",)),
+    Program("htop", "htop", r"F1Help", ("F10",)),
     Program("top", "top", r"PID USER", ("q",), alternate=False),
     Program("tmux", "tmux", r"^\[0\] 0:", ("Control+b", "d")),
-    Program("git-log", "git log --graph --oneline --all --color", r"^\*.*second", ("q",), alternate=False),
+    Program("git-log", "git log --graph --oneline --all --color", r"^\*.*second", ("q",)),
     Program("python", "python3", r"^>>> ", ("Control+d",), alternate=False),
 ]
 GIT = (

@@ -105,7 +105,7 @@ async def test_tabs_are_added_switched_and_closed(lab: Lab) -> None:
     # A program that runs is asked about; the waiting shell is not.
     await lab.type("sleep 1000\n")
     await expect(tabs.nth(1)).to_contain_text("sleep")
-    await lab.page.get_by_role("button", name="Close terminal 2").click()
+    await lab.page.get_by_title("Close terminal 2").click()
     dialog = lab.page.get_by_role("dialog")
     await expect(dialog).to_contain_text("sleep is still running")
     await dialog.get_by_role("button", name="Close it").click()

@@ -41,7 +41,7 @@ export function Menu({ entries, open, onOpen }: MenuProps) {
   return (
     <div class="menu-place">
       <button ref={opener} type="button" class="button button-quiet menu-button" aria-expanded={open} aria-controls={id} aria-label={text.menu.open}
-        title={`${text.menu.open} (Ctrl+Shift+M)`} onClick={() => onOpen(!open)}><span aria-hidden="true">☰</span></button>
+        title={`${text.menu.open} (Ctrl+Shift+M)`} onMouseDown={keepFocus} onClick={() => onOpen(!open)}><span aria-hidden="true">☰</span></button>
       {open && <div ref={box} id={id} class="menu" role="group" aria-label={text.menu.open} onKeyDown={keys}>
         {entries.filter((entry) => !entry.danger).map((entry) => <Entry key={entry.label} entry={entry} close={close} />)}
         <hr />
@@ -51,6 +51,11 @@ export function Menu({ entries, open, onOpen }: MenuProps) {
       </div>}
     </div>
   );
+}
+
+/** So that a menu opened with the mouse leads back into the terminal. */
+function keepFocus(event: MouseEvent): void {
+  event.preventDefault();
 }
 
 function Entry({ entry, close }: { entry: MenuEntry; close: () => void }) {
@@ -79,7 +84,7 @@ function Look() {
           <button type="button" class="button button-small" aria-label={words.larger} title={words.larger} onClick={() => zoom(1, fontSize)}>A+</button>
         </span>
       </div>
-      <div class="menu-line"><span>{text.theme.label}</span><ThemeSwitch /></div>
+      <div class="menu-line"><span>{text.theme.label}</span><ThemeSwitch words /></div>
       <Choice name="colours" label={words.colours} options={words.colourNames} />
       <Choice name="keyRow" label={words.keyRow} options={words.keyRowNames} />
       <Switch name="reader" label={words.reader} hint={words.readerHint} on={reader} />

@@ -82,6 +82,7 @@ export function Failed({ session, error }: { session: Session; error: NonNullabl
 export function Ended({ session, byStudent }: { session: Session; byStudent: boolean }) {
   const by = byStudent ? "student" : (session.ended?.by ?? "other");
   const { next } = session;
+  const known = session.state === "ended"; // what comes next is told with the end
   useEffect(() => {
     document.documentElement.dataset["terminalState"] = "ended";
     announce(text.lab.ended[by]);
@@ -96,7 +97,7 @@ export function Ended({ session, byStudent }: { session: Session; byStudent: boo
           <p>{text.lab.endedAgain}</p>
           <div class="buttons">
             <a class="button" href="/">{text.myLessons}</a>
-            <StartLesson lesson={session.lesson.id} label={text.lessons.again} primary={!next} />
+            <StartLesson lesson={session.lesson.id} label={text.lessons.again} primary={known && !next} />
             {next && <StartLesson lesson={next.id} label={text.lab.endedNextLesson(next.title)} primary />}
           </div>
         </section>

@@ -35,8 +35,10 @@ export function Split({ pane, onPane, lesson, children }: SplitProps) {
       <aside class={`pane pane-lesson${showsLesson ? "" : " pane-away"}`} id="pane-lesson" aria-label={text.lab.lesson} tabIndex={-1} inert={!showsLesson}>
         {lesson}
       </aside>
-      {!narrow && lessonShown && <Splitter box={box} split={split} />}
-      <main class={`pane pane-terminal${showsTerminal ? "" : " pane-away"}`} id="pane-terminal" inert={!showsTerminal}>{children}</main>
+      <main class={`pane pane-terminal${showsTerminal ? "" : " pane-away"}`} id="pane-terminal" inert={!showsTerminal}>
+        {!narrow && lessonShown && <Splitter box={box} split={split} />}
+        {children}
+      </main>
     </div>
   );
 }

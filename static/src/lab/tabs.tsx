@@ -41,14 +41,15 @@ export function Tabs({ tabs, active, select, close, rename, open, enter, opening
           return (
             <div key={tab.id} role="presentation" class={selected ? "tab tab-active" : "tab"}>
               <button type="button" role="tab" id={tabId(tab)} class="tab-name" aria-selected={selected} aria-controls={panelId(tab)}
-                tabIndex={selected ? 0 : -1} title={tab.title || undefined}
+                aria-keyshortcuts="Delete F2" tabIndex={selected ? 0 : -1} title={tab.title || undefined}
                 onClick={() => { select(tab); enter(); }} onDblClick={() => rename(tab)} onKeyDown={(event) => onKey(event, tab)}>
                 <span class="tab-number">{tab.number}</span> <span class="tab-caption">{tab.caption}</span>
                 {tab.rang && <Dot mark="●" kind="bell" says={text.tabs.bell} />}
                 {troubled && !selected && <Dot mark="◐" kind="trouble" says={text.tabs.notLive} />}
               </button>
-              <button type="button" class="tab-close" tabIndex={-1} aria-label={text.tabs.close(String(tab.number))}
-                title={`${text.close} (Ctrl+Shift+X)`} onClick={() => close(tab)}>×</button>
+              {/* For pointers: a tab list holds nothing but tabs. Delete on the tab, Ctrl+Shift+X and the menu close it as well. */}
+              <button type="button" class="tab-close" tabIndex={-1} aria-hidden="true"
+                title={`${text.tabs.close(String(tab.number))} (Ctrl+Shift+X)`} onClick={() => close(tab)}>×</button>
             </div>
           );
         })}

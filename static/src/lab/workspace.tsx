@@ -75,6 +75,7 @@ function useActions(desk: Desk, ask: (question: Question | "keys") => void, look
   const menu: MenuEntry[] = [
     { label: text.tabs.new, keys: "Ctrl+Shift+Enter", run: () => void desk.open() },
     { label: text.menu.rename, keys: "Ctrl+Shift+F2", run: () => show("rename") },
+    { label: text.menu.close, keys: "Ctrl+Shift+X", run: () => active && close(active) },
     { label: text.menu.find, keys: "Ctrl+Shift+F", run: look.find },
     { label: text.menu.lastOutput, keys: "Ctrl+Shift+O", run: () => show("transcript") },
     ...(narrow ? [] : [{ label: settings().lessonShown ? text.lab.hideLesson : text.lab.showLesson, keys: "Ctrl+Shift+L", run: lesson }]),
@@ -166,7 +167,7 @@ function Panel({ tab, selected }: { tab: Tab; selected: boolean }) {
   const element = useRef<HTMLDivElement>(null);
   useEffect(() => tab.mount(element.current!), [tab]);
   const { name } = tab.connection.state;
-  const dim = name !== "live" && name !== "elsewhere";
+  const dim = name === "connecting" || name === "reconnecting" || name === "offline";
   // A hidden panel keeps its layout (so that its terminal has the right size), but nothing in it can be reached.
   return (
     <div ref={element} role="tabpanel" id={panelId(tab)} aria-labelledby={tabId(tab)} inert={!selected}

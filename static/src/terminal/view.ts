@@ -17,6 +17,7 @@ import { useBestRenderer } from "./renderer.ts";
 import { makeStylesSafe } from "./styles.ts";
 import { cleanTitle, runsAtOnce } from "./text.ts";
 import { watchTheme } from "./theme.ts";
+import { scrollByTouch } from "./touch.ts";
 import { Transcript } from "./transcript.ts";
 
 const FONT_PATIENCE = 1000; // ms; then the terminal opens with a fallback font and is measured again later
@@ -72,6 +73,7 @@ export class TerminalView implements Screen {
       allowProposedApi: true, // the Unicode addon needs it
       fontFamily: FONT_FAMILY, fontSize: settings().fontSize,
       scrollback: SCROLLBACK,
+      scrollOnEraseInDisplay: true, // Ctrl-L scrolls away what it clears, instead of losing it
       cursorBlink: !matchMedia("(prefers-reduced-motion: reduce)").matches,
       macOptionIsMeta: true,
       macOptionClickForcesSelection: true,
@@ -93,6 +95,7 @@ export class TerminalView implements Screen {
     this.term.textarea?.setAttribute("aria-label", `${label}. ${text.terminal.wayOut}`);
     useBestRenderer(this.term);
     this.listen();
+    this.stops.push(scrollByTouch(this.term, host));
     this.fit();
     this.observer = new ResizeObserver(() => this.fitSoon());
     this.observer.observe(host);

@@ -234,6 +234,7 @@ const english = {
     keyboard: "Keyboard",
     settings: "Settings",
     rename: "Rename this terminal",
+    close: "Close this terminal",
     textSize: "Text size",
     smaller: "Smaller text",
     larger: "Larger text",

@@ -50,13 +50,14 @@ export function Account({ onError }: { onError: (error: ApiError) => void }) {
 const THEMES = ["system", "light", "dark"] as const;
 const THEME_MARKS = { system: "◐", light: "☀", dark: "☾" };
 
-export function ThemeSwitch() {
+/** `words`: whether the choice is written beside its mark. */
+export function ThemeSwitch({ words = false }: { words?: boolean }) {
   const { theme } = useSettings();
   const next = THEMES[(THEMES.indexOf(theme) + 1) % THEMES.length]!;
   return (
     <button type="button" class="button button-quiet theme-switch" onClick={() => { set({ theme: next }); announce(`${text.theme.label}: ${text.theme[next]}`); }}
       title={`${text.theme.label}: ${text.theme[theme]}`} aria-label={`${text.theme.label}: ${text.theme[theme]}`}>
-      <span aria-hidden="true">{THEME_MARKS[theme]}</span>
+      <span aria-hidden="true">{THEME_MARKS[theme]}{words && ` ${text.theme[theme]}`}</span>
     </button>
   );
 }
