@@ -91,6 +91,11 @@ class Proxy:
         """Accepts connections again."""
         self._do(self._mend())
 
+    def freeze(self) -> None:
+        """Every connection of now falls silent, without an end."""
+        for link in list(self._links):
+            link.frozen = True
+
     def thaw(self) -> None:
         """Aborts the frozen connections: what a router does with those that it has forgotten."""
         self._do(self._thaw())

@@ -68,7 +68,7 @@ async def test_metrics_count_requests_viewers_terminals_and_calls_to_lxd(client:
 async def test_every_answer_has_the_security_headers_and_the_request_id(client: Client) -> None:
     for path in ("/signin", "/healthz", "/nowhere", "/api/me"):
         async with client.get(path) as answer:
-            assert "default-src 'self'" in answer.headers["Content-Security-Policy"], path
+            assert "default-src 'none'" in answer.headers["Content-Security-Policy"], path
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
     async with client.get("/healthz", headers={"X-Request-Id": "abc"}) as answer:
         assert answer.headers["X-Request-Id"] == "abc"
@@ -116,5 +116,5 @@ def test_https_makes_the_cookie_secure_and_bound_to_the_host(monkeypatch: pytest
 def test_a_front_end_that_is_not_built_is_said(tmp_path: Path) -> None:
     bundle: Any = application.pages.Bundle(tmp_path)
     with pytest.raises(application.pages.Unavailable, match="front end"):
-        bundle.shell("lab", "Lab")
+        bundle.script("lab")
     assert list(tmp_path.iterdir()) == []

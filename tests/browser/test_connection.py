@@ -54,9 +54,8 @@ async def test_a_cut_network_counts_down_and_says_that_programs_run_on(far: Lab,
 
 
 async def test_a_silent_network_is_noticed_within_seconds(far: Lab, front: Proxy) -> None:
-    trouble = front.arm("down", 0, "freeze")
+    front.freeze()
     await far.until_state("reconnecting", 8000)
-    assert trouble.happened.is_set()
     front.thaw()
     await far.until_state("live")
 
