@@ -198,6 +198,9 @@ class Exec:
 
     def abort(self, reason: BaseException) -> None:
         """Breaks the path at once: `pump` raises `reason`."""
+        if isinstance(reason, TerminalsError):
+            # Foreseen. Its traceback would keep whole reads alive, for as long as nobody looks for cycles.
+            reason.__traceback__ = None
         if not self._ended.done():
             self._ended.set_exception(reason)
             # Taken back by who pumps; nobody does while it is being opened.
@@ -212,6 +215,8 @@ class Exec:
         if isinstance(self._line, Line):
             self._line.transport.close()
         await close_all(self._streams.values())
+        # What is left of the path may be part of a cycle, and wait long to be collected.
+        self._early, self._backlog, self._decoder = [], [], Decoder()
 
     def _receive(self, data: bytes) -> None:
         if self._ended.done():

@@ -114,6 +114,32 @@ async def test_a_socket_that_dies_in_a_frame_cuts(tmp_path: Path) -> None:
     assert "closed the stream" in why
 
 
+async def test_a_foreseen_end_keeps_no_read_alive(tmp_path: Path) -> None:
+    """The traceback of a refused frame holds the whole read; in a cycle that waits for the collector, a flood grows so."""
+
+    pumping = asyncio.Event()
+
+    def refuse(bodies: list[bytes]) -> None:
+        pumping.set()
+        if bodies:
+            raise Cut("not its own")
+
+    async def play(path: Attached) -> None:
+        await path.hello()
+        await pumping.wait()
+        await path.send(OUTPUT * 1000)
+        await asyncio.sleep(WAIT_S)
+
+    async with playing(tmp_path, play) as fake:
+        opened = await attach(fake)
+        with pytest.raises(Cut) as caught:
+            async with asyncio.timeout(WAIT_S):
+                await opened.pump(refuse)
+        await opened.close()
+    names = {entry.name for entry in caught.traceback}
+    assert not names & {"refuse", "_hand_on", "_receive", "_take"}, names
+
+
 async def test_pings_of_the_websocket_disturb_nothing(tmp_path: Path) -> None:
     async def play(path: Attached) -> None:
         await path.hello()
