@@ -222,7 +222,7 @@ def _shown(session: Session, terminals: list[Titled], following: tuple[str, str]
         if starting
         else None,
         "seconds": session.age,
-        "terminals": [{"id": terminal.id, "title": terminal.title} for terminal in terminals],
+        "terminals": [{"id": each.id, "title": each.title, "position": each.position} for each in terminals],
         "error": {"code": session.error_code, "message": session.error_message} if session.error_code else None,
         "course": {"id": session.course_id, "title": session.course_title},
         "lesson": {

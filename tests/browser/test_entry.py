@@ -9,7 +9,7 @@ from terminals.store import Store
 from terminals.store.lessons import Needs, Text
 from tests.browser.conftest import MakeLab
 from tests.browser.lab import Lab
-from tests.client import User
+from tests.client import PASSWORD, User
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser
 
@@ -108,3 +108,23 @@ async def test_screen_reader_mode_is_remembered_and_has_every_row_as_text(lab: L
     assert await lab.page.evaluate("() => window.educenterTerminal.options.screenReaderMode")
     await lab.type("echo read''able\n")
     await lab.page.locator(".xterm-accessibility-tree", has_text="readable").wait_for(state="attached")
+
+
+async def test_signing_in_never_leads_to_another_site(lab: Lab, make_lab: MakeLab, student: User) -> None:
+    for sly in ("/..//example.test", "/.//example.test", "//example.test", "https://example.test"):
+        other = await make_lab(lab.url)
+        await other.open(f"/signin?next={sly}")
+        await other.page.get_by_label("E-mail").fill(student.email)
+        await other.page.get_by_label("Password").fill(PASSWORD)
+        other.forgive("404")
+        await other.press("Enter")
+        await other.page.wait_for_url(lambda url: "signin" not in url)
+        assert other.page.url.startswith(lab.url), other.page.url
+
+
+async def test_signing_out_closes_the_other_pages_of_this_browser(lab: Lab, make_lab: MakeLab) -> None:
+    await lab.start("tiny-system")
+    lessons = await make_lab(lab.url, beside=lab)
+    await lessons.open("/")
+    await lessons.page.get_by_role("button", name="Sign out").click()
+    await lab.page.get_by_role("heading", name="Sign in").wait_for()

@@ -74,3 +74,20 @@ async def test_static_files_come_compressed_as_the_browser_likes_it(server: Serv
             bodies[encoding] = await answer.read()
     assert gzip.decompress(bodies["gzip"]) == bodies["identity"]
     assert len(bodies["br"]) < len(bodies["gzip"]) < len(bodies["identity"]) / 2
+
+
+async def test_an_emulator_that_does_not_load_is_said_and_can_be_had_again(
+    make_lab: MakeLab, server: Server, student: User
+) -> None:
+    lab = await make_lab(server.url)
+    lab.forgive("ERR_FAILED")
+    await lab.sign_in(student.email)
+    await student.start("tiny-system")
+    await lab.page.route("**/static/view-*.js", lambda route: route.abort())
+    await lab.open("/")
+    await lab.page.get_by_role("link", name="Continue").click()
+    again = lab.page.get_by_role("button", name="Load the page again")
+    await again.wait_for()
+    await lab.page.unroute_all()
+    await again.click()
+    await lab.prompt()

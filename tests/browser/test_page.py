@@ -198,3 +198,29 @@ async def test_a_storm_of_sizes_ends_at_the_right_one(make_lab: MakeLab, server:
     await lab.page.wait_for_timeout(300)
     size = await lab.page.evaluate("() => `${window.educenterTerminal.rows} ${window.educenterTerminal.cols}`")
     assert await lab.run("stty size") == size
+
+
+async def test_a_paste_can_not_leave_its_brackets_and_run(lab: Lab) -> None:
+    await clipboard(lab)
+    await lab.start()
+    await lab.page.evaluate(SET_CLIPBOARD, "echo shown\x1b[201~\recho r''an\r")
+    await lab.press("Control+Shift+V")
+    await lab.row("echo shown")
+    await lab.page.wait_for_timeout(500)
+    assert not [row for row in await lab.rows() if row == "ran"]
+
+
+async def test_the_menu_always_leads_back_into_the_terminal(lab: Lab) -> None:
+    await lab.start()
+    terminal = lab.page.locator(".xterm-helper-textarea")
+    button = lab.page.get_by_role("button", name="Menu")
+    await lab.press("Control+Shift+M", "Control+Shift+M")
+    await expect(terminal).to_be_focused()
+    await button.click()
+    await button.click()
+    await expect(terminal).to_be_focused()
+    await lab.press("Control+Shift+Enter")
+    await lab.prompt()
+    await lab.page.get_by_title("Close terminal 1").click()
+    await expect(lab.page.get_by_role("tab")).to_have_count(1)
+    await expect(terminal).to_be_focused()

@@ -137,3 +137,15 @@ async def test_a_tapped_link_is_asked_about(phone: Lab) -> None:
     await dialog.get_by_role("button", name="Cancel").tap()
     await expect(dialog).to_have_count(0)
     assert len(phone.page.context.pages) == 1
+
+
+async def test_a_flick_along_the_keys_moves_only_them(phone: Lab) -> None:
+    touch = await phone.page.context.new_cdp_session(phone.page)
+    keys = await phone.page.get_by_role("toolbar").bounding_box()
+    assert keys is not None
+    middle = int(keys["y"] + keys["height"] / 2)
+    await stroke(touch, (330, middle), (60, middle))
+    await stroke(touch, (60, middle), (330, middle))
+    await phone.page.wait_for_timeout(300)
+    await expect(phone.page.locator("#pane-terminal")).to_be_visible()
+    await expect(phone.page.locator("#pane-lesson")).to_be_hidden()

@@ -18,6 +18,10 @@ export function Bars({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
   const { state } = tab.connection;
   return (
     <div class="bars">
+      {tab.failed && <Bar kind="warn">
+        <p>{text.bars.noEmulator}</p>
+        <button type="button" class="button button-primary" onClick={() => location.reload()}>{text.bars.reload}</button>
+      </Bar>}
       <DoubtBar tab={tab} />
       <ClipboardBar tab={tab} />
       {state.name === "elsewhere" && <Bar kind="info">

@@ -17,9 +17,9 @@ export function useDesk(session: Session, refresh: () => void) {
   const changed = () => {
     if (alive.current) redraw();
   };
-  const add = (id: string, name: string | null): Tab => {
+  const add = (id: string, name: string | null, position: number | null = null): Tab => {
     const tabs = desk.current!.tabs;
-    const number = Math.max(0, ...tabs.map((tab) => tab.number)) + 1;
+    const number = position ?? Math.max(0, ...tabs.map((tab) => tab.number)) + 1;
     const tab: Tab = new Tab({ id, number, name }, () => { changed(); queueMicrotask(() => attend(tab)); });
     tabs.push(tab);
     return tab;
@@ -31,6 +31,7 @@ export function useDesk(session: Session, refresh: () => void) {
     tabs.splice(at, 1);
     tab.dispose();
     if (tab === active) select(tabs[Math.min(at, tabs.length - 1)] ?? null, true);
+    else if (document.activeElement === document.body) enter(); // the button that closed it is gone
     changed();
   };
   const select = (tab: Tab | null, focus: boolean) => {
@@ -66,7 +67,7 @@ export function useDesk(session: Session, refresh: () => void) {
   if (!desk.current) {
     // While rendering for the first time: sockets can't open too early.
     desk.current = { tabs: [], active: null };
-    for (const { id, title } of session.terminals) add(id, title);
+    for (const { id, title, position } of session.terminals) add(id, title, position);
     desk.current.active = desk.current.tabs[0] ?? null;
     desk.current.active?.show(true);
   }

@@ -24,11 +24,17 @@ export function Menu({ entries, open, onOpen }: MenuProps) {
     };
     document.addEventListener("pointerdown", outside, true);
     document.addEventListener("focusin", outside);
-    return () => { document.removeEventListener("pointerdown", outside, true); document.removeEventListener("focusin", outside); };
+    return () => {
+      document.removeEventListener("pointerdown", outside, true);
+      document.removeEventListener("focusin", outside);
+      // Closed from outside (its button, its key): what had the focus in it is gone.
+      if (document.activeElement === document.body) back();
+    };
   }, [open]);
+  const back = () => (before.current instanceof HTMLElement && before.current !== document.body ? before.current : opener.current)?.focus();
   const close = () => {
     onOpen(false);
-    (before.current instanceof HTMLElement && before.current !== document.body ? before.current : opener.current)?.focus();
+    back();
   };
   const keys = (event: KeyboardEvent) => {
     if (event.key === "Escape") { event.stopPropagation(); return close(); }

@@ -9,6 +9,7 @@ export type Pane = "lesson" | "terminal";
 
 const STEP = 2; // percent for an arrow key
 const narrowScreen = matchMedia("(max-width: 720px)");
+const SCROLLED = ".key-row, .tablist, input"; // what is itself moved to the side
 const SWIPE = { least: 60, straight: 2, within: 600 }; // px; how much longer than high; ms
 
 export function useNarrow(): boolean {
@@ -28,7 +29,7 @@ export function Split({ pane, onPane, lesson, children }: SplitProps) {
   const narrow = useNarrow();
   const box = useRef<HTMLDivElement>(null);
   useSwipe(box, narrow, onPane);
-  const showsLesson = narrow ? pane === "lesson" : lessonShown;
+  const showsLesson = lesson !== null && (narrow ? pane === "lesson" : lessonShown);
   const showsTerminal = !narrow || pane === "terminal";
   return (
     <div ref={box} class="split" data-pane={pane} style={{ "--split": `${split}%` }}>
@@ -36,7 +37,7 @@ export function Split({ pane, onPane, lesson, children }: SplitProps) {
         {lesson}
       </aside>
       <main class={`pane pane-terminal${showsTerminal ? "" : " pane-away"}`} id="pane-terminal" inert={!showsTerminal}>
-        {!narrow && lessonShown && <Splitter box={box} split={split} />}
+        {!narrow && showsLesson && <Splitter box={box} split={split} />}
         {children}
       </main>
     </div>
@@ -84,6 +85,8 @@ function useSwipe(box: { current: HTMLElement | null }, on: boolean, onPane: (pa
     if (!on || !element) return;
     let from: { x: number; y: number; at: number } | null = null;
     const down = (event: TouchEvent) => {
+      from = null;
+      if ((event.target as Element).closest(SCROLLED)) return;
       const touch = event.touches[0]!;
       from = event.touches.length === 1 ? { x: touch.clientX, y: touch.clientY, at: event.timeStamp } : null;
     };

@@ -23,6 +23,7 @@ export class Tab {
   title = ""; // by the program; a claim
   rang = false; // since it was last seen
   ask: Ask | null = null;
+  failed = false; // the emulator could not be loaded
   seen = false; // it is the selected tab
   private readonly changed: () => void;
   private laidOut!: () => void;
@@ -36,6 +37,11 @@ export class Tab {
     this.changed = changed;
     this.host.className = "terminal-host";
     const screen = new Promise<void>((resolve) => (this.laidOut = resolve)).then(() => this.open());
+    screen.catch((error: unknown) => {
+      console.warn("the emulator could not be loaded", error);
+      this.failed = true;
+      changed();
+    });
     const scheme = location.protocol === "https:" ? "wss" : "ws";
     this.connection = new Connection(`${scheme}://${location.host}/ws/terminals/${encodeURIComponent(id)}`, screen, {
       changed: () => {

@@ -29,8 +29,10 @@ type Desk = ReturnType<typeof useDesk>;
 
 export interface WorkspaceProps { session: Session; onEnd: () => Promise<void>; refresh: () => void }
 
+interface Look { hasText: boolean; pane: Pane; show: (pane: Pane) => void; find: () => void; menu: () => void }
+
 /** What the keyboard, the menu and the buttons do. */
-function useActions(desk: Desk, ask: (question: Question | "keys") => void, look: { pane: (pane: Pane) => void; find: () => void; menu: () => void }) {
+function useActions(desk: Desk, ask: (question: Question | "keys") => void, look: Look) {
   const { tabs, active } = desk;
   const { full, toggle } = useFullScreen();
   const narrow = useNarrow();
@@ -42,12 +44,14 @@ function useActions(desk: Desk, ask: (question: Question | "keys") => void, look
   };
   const copy = async () => { if (await copyText(active?.view?.term.getSelection() ?? "")) announce(text.copied); };
   const toLesson = () => {
-    look.pane("lesson");
+    if (!look.hasText) return;
+    look.show("lesson");
     set({ lessonShown: true });
     requestAnimationFrame(() => document.getElementById("pane-lesson")?.focus());
   };
   const lesson = () => {
-    if (narrow) return look.pane("lesson");
+    if (!look.hasText) return;
+    if (narrow) return look.show(look.pane === "lesson" ? "terminal" : "lesson");
     const shown = !settings().lessonShown;
     set({ lessonShown: shown });
     if (!shown) desk.enter();
@@ -78,7 +82,7 @@ function useActions(desk: Desk, ask: (question: Question | "keys") => void, look
     { label: text.menu.close, keys: "Ctrl+Shift+X", run: () => active && close(active) },
     { label: text.menu.find, keys: "Ctrl+Shift+F", run: look.find },
     { label: text.menu.lastOutput, keys: "Ctrl+Shift+O", run: () => show("transcript") },
-    ...(narrow ? [] : [{ label: settings().lessonShown ? text.lab.hideLesson : text.lab.showLesson, keys: "Ctrl+Shift+L", run: lesson }]),
+    ...(narrow || !look.hasText ? [] : [{ label: settings().lessonShown ? text.lab.hideLesson : text.lab.showLesson, keys: "Ctrl+Shift+L", run: lesson }]),
     ...(toggle ? [{ label: full ? text.menu.leaveFullScreen : text.menu.fullScreen, keys: "Ctrl+Shift+E", run: toggle }] : []),
     { label: text.menu.keyboard, keys: "Ctrl+Shift+F1", run: () => ask("keys") },
     { label: text.menu.end, run: () => ask({ kind: "end" }), danger: true },
@@ -107,8 +111,17 @@ export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
   const keyRow = useKeyRow();
   const { tabs, active } = desk;
   const state = active?.connection.state;
+  /** To a pane, and into the terminal where it is that one: what one comes from can't have the focus any more. */
+  const turn = (to: Pane) => {
+    setPane(to);
+    if (to === "terminal") desk.enter();
+  };
+  const find = () => {
+    setFinding(true);
+    document.querySelector<HTMLElement>(".search input")?.focus(); // where it is open already
+  };
   const { shortcuts, menu, close } = useActions(desk, setQuestion, {
-    pane: setPane, find: () => setFinding(true), menu: () => setMenuOpen((open) => !open),
+    hasText, pane, show: turn, find, menu: () => setMenuOpen((open) => !open),
   });
   useShortcuts(shortcuts);
   useVisibleHeight();
@@ -120,7 +133,7 @@ export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
   });
   useEffect(() => { if (state) announce(spoken(state)); }, [state?.name]);
   const run = (command: string) => {
-    if (narrow) setPane("terminal");
+    if (narrow) turn("terminal");
     return runCommand(active, command, setQuestion);
   };
   const back = () => { setQuestion(null); desk.enter(); };
@@ -129,14 +142,14 @@ export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
     <div class="lab">
       <Header trail={[session.course.title, `${session.lesson.position} ${session.lesson.title}`]}>
         {active && <ConnectionState connection={active.connection} focus={desk.enter} />}
-        {narrow && hasText && <PaneSwitch pane={pane} onPane={setPane} />}
+        {narrow && hasText && <PaneSwitch pane={pane} onPane={turn} />}
         <Menu entries={menu} open={menuOpen} onOpen={setMenuOpen} />
       </Header>
       <Split pane={hasText ? pane : "terminal"} onPane={setPane} lesson={hasText ? <LessonText actions={{ run }} /> : null}>
         <Tabs tabs={tabs} active={active} select={(tab) => desk.select(tab, false)} enter={desk.enter} close={close}
           rename={(tab) => setQuestion({ kind: "rename", tab })} open={() => void desk.open()} opening={desk.opening} />
         {desk.error && <div class="bars"><div class="bar bar-warn">
-          <ErrorNote error={desk.error} /><button type="button" class="button" onClick={desk.forgive}>{text.ok}</button>
+          <ErrorNote error={desk.error} /><button type="button" class="button" onClick={() => { desk.forgive(); desk.enter(); }}>{text.ok}</button>
         </div></div>}
         {active && <Bars tab={active} closeTab={(tab) => void desk.close(tab)} openTab={() => void desk.open()} />}
         {active && finding && <SearchBar key={active.id} tab={active} onClose={() => { setFinding(false); desk.enter(); }} />}

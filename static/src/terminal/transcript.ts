@@ -22,7 +22,14 @@ export class Transcript {
   typed(data: string): void {
     if (!data.includes("\r") || !this.atPrompt() || this.term.buffer.active.type !== "normal") return;
     const mark = this.term.registerMarker(0);
-    this.marks = [...this.marks, mark].slice(-MAX_MARKS);
+    this.marks.push(mark);
+    if (this.marks.length > MAX_MARKS) this.marks.shift()!.dispose();
+  }
+
+  /** The buffer is another one now: marks in the old one mean nothing. */
+  forget(): void {
+    for (const mark of this.marks) mark.dispose();
+    this.marks = [];
   }
 
   /** The latest command that printed something; null when there is none. */

@@ -15,7 +15,7 @@ import { type Arrow, Modifiers } from "./keys.ts";
 import { swallowQueries, watchClipboard } from "./queries.ts";
 import { useBestRenderer } from "./renderer.ts";
 import { makeStylesSafe } from "./styles.ts";
-import { cleanTitle, runsAtOnce } from "./text.ts";
+import { cleanTitle, harmless, runsAtOnce } from "./text.ts";
 import { watchTheme } from "./theme.ts";
 import { scrollByTouch } from "./touch.ts";
 import { Transcript } from "./transcript.ts";
@@ -128,6 +128,7 @@ export class TerminalView implements Screen {
     this.characters.drop();
     this.term.write(CLEAN, () => {
       this.term.reset();
+      this.transcript.forget();
       if (!this.driver) this.follow(size);
     });
   }
@@ -174,7 +175,8 @@ export class TerminalView implements Screen {
   }
 
   /** Asks first where it would run at once. */
-  paste(pasted: string): void {
+  paste(clipboard: string): void {
+    const pasted = harmless(clipboard);
     if (pasted === "" || this.term.options.disableStdin) return;
     if (runsAtOnce(pasted) && !this.term.modes.bracketedPasteMode) this.events.paste(pasted);
     else this.term.paste(pasted);

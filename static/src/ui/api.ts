@@ -3,6 +3,7 @@
 import { text } from "./strings.ts";
 
 const TIMEOUT = 15_000; // ms
+const SIGNED_OUT = "educenter.signed-out";
 const RENEW_EVERY = 10 * 60_000; // ms
 
 export interface User { id: string; name: string; email: string }
@@ -21,7 +22,7 @@ export interface Session {
   state: "starting" | "live" | "ended";
   seconds: number; // since it began
   progress: Progress | null;
-  terminals: { id: string; title: string | null }[];
+  terminals: { id: string; title: string | null; position: number }[];
   error: { code: string; message: string } | null;
   course: { id: string; title: string };
   lesson: { id: string; title: string; minutes: number; position: number };
@@ -103,8 +104,18 @@ export function asApiError(error: unknown): ApiError {
   return error instanceof ApiError ? error : new ApiError(0, "page", String(error));
 }
 
+/** The other pages of this browser leave at once: the next person at this computer must not find a shell. */
+export function tellSignedOut(): void {
+  try {
+    localStorage.setItem(SIGNED_OUT, String(Date.now()));
+  } catch {
+    // Storage is forbidden here: the other pages find out by themselves.
+  }
+}
+
 /** The sign-in lives as long as pages ask for it. A failure says nothing here: the next real call will. */
 export function keepSignedIn(): void {
+  addEventListener("storage", (event) => { if (event.key === SIGNED_OUT) goToSignIn(); });
   setInterval(() => void api.me().catch(() => undefined), RENEW_EVERY);
 }
 

@@ -1,7 +1,7 @@
 // What several pages share: the header, dialogs, notes, and the voice for screen readers.
 
 import { type ComponentChildren, render, type VNode } from "preact";
-import { type ApiError, api, goToSignIn, asApiError } from "./api.ts";
+import { type ApiError, api, goToSignIn, asApiError, tellSignedOut } from "./api.ts";
 import { set, useSettings } from "./settings.ts";
 import { text } from "./strings.ts";
 
@@ -37,7 +37,7 @@ function Mark() {
 
 /** Who is signed in, the switch of the theme, and the way out. */
 export function Account({ onError }: { onError: (error: ApiError) => void }) {
-  const leave = () => void api.logout().then(goToSignIn, (failure) => onError(asApiError(failure)));
+  const leave = () => void api.logout().then(() => { tellSignedOut(); goToSignIn(); }, (failure) => onError(asApiError(failure)));
   return (
     <>
       <span class="user">{document.body.dataset["user"]}</span>
@@ -75,24 +75,24 @@ export function sentence(message: string): string {
   return message.charAt(0).toUpperCase() + message.slice(1) + (/[.!?…]$/.test(message) ? "" : ".");
 }
 
-let region: HTMLElement | null = null;
+const SPEAK_AFTER = 50; // ms: a region speaks of what changes after it is there, and of the same words only when they come anew
 
+/** The live region of the page, or of the dialog that is open: inside one, everything else is silent. */
 function voice(): HTMLElement {
-  if (!region) {
-    region = document.createElement("div");
-    region.className = "visually-hidden";
-    region.setAttribute("role", "status");
-    document.body.append(region);
-  }
-  return region;
+  const home = document.querySelector("dialog[open]") ?? document.body;
+  const found = home.querySelector<HTMLElement>(":scope > .voice");
+  if (found) return found;
+  const made = Object.assign(document.createElement("div"), { className: "voice visually-hidden" });
+  made.setAttribute("role", "status");
+  home.append(made);
+  return made;
 }
 
-/** Says something to screen readers, politely. Inside an open dialog everything else is silent, so the region moves there. */
+/** Says something to screen readers, politely. */
 export function announce(message: string): void {
-  const home = document.querySelector("dialog[open]") ?? document.body;
   const spoken = voice();
-  if (spoken.parentElement !== home) home.append(spoken);
-  if (spoken.textContent !== message) spoken.textContent = message;
+  spoken.textContent = "";
+  setTimeout(() => { spoken.textContent = message; }, SPEAK_AFTER);
 }
 
 /** To the clipboard; without the clipboard's API (plain http) by the browser's own copy. */
