@@ -11,6 +11,7 @@ from server.closes import BROKEN, close
 from server.hello import read_json
 from terminals import frames
 from terminals.errors import TerminalsError, Unavailable
+from terminals.flow import STEP as ACK_STEP
 from terminals.frames import BadFrame
 from terminals.terminal import Terminal
 from terminals.viewer import Viewer
@@ -63,26 +64,28 @@ class Channel:
         """One binary message, in the callback that read it: no task wakes for a key."""
         if self._viewer.closing is not None:
             return
+        free = False
         try:
-            self._handle(data)
+            free = self._handle(data)
         except (BadFrame, TerminalsError) as error:
             self._viewer.close(error)
         except Exception:
             log.exception("socket_failed")
             self._viewer.close(Unavailable(BROKEN, code="internal"))
-        owed = self._owed()
+        owed = 0.0 if free else self._owed()
         if (owed or self._terminal.congested) and (self._pause is None or self._pause.done()):
             self._browser.hold()
             self._pause = asyncio.create_task(self._wait(owed), name="channel-pause")
 
-    def _handle(self, data: bytes) -> None:
+    def _handle(self, data: bytes) -> bool:
+        """Whether it isn't rationed: acks of output come as often as there is output, and are bounded by it."""
         viewer, terminal = self._viewer, self._terminal
         match data[0] if data else 0:
             case frames.BROWSER_INPUT:
                 if viewer.role == "driver":
                     terminal.write(viewer, *frames.read_browser_input(data))
             case frames.BROWSER_ACK:
-                terminal.ack(viewer, frames.read_browser_ack(data))
+                return terminal.ack(viewer, frames.read_browser_ack(data)) >= ACK_STEP
             case frames.BROWSER_PING:
                 if len(data) != 5:
                     raise BadFrame(f"ping frame of {len(data)} bytes")
@@ -92,6 +95,7 @@ class Channel:
                 terminal.resize(viewer, frames.read_browser_resize(data))
             case _:
                 raise BadFrame("unknown frame type")
+        return False
 
     def _owed(self) -> float:
         """Counts a frame; the seconds to wait for being too quick."""

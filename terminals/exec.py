@@ -310,7 +310,10 @@ def refusal(body: bytes) -> TerminalsError:
         case 1 | 2 | 4:
             return Taken("another instance owns this terminal", epoch=epoch)
         case 3 | 5:
-            return Lost("the shell is gone: its container was restarted or its holder was killed")
+            return Lost(
+                "your shell was lost: its container was restarted, or something killed it. "
+                "Your files are still there: open a new terminal"
+            )
         case 7:
             return Refused(f"the shell could not start: {text}", code="shell_failed")
         case _:

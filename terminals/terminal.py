@@ -75,7 +75,8 @@ class Terminal:
     def facts(self, monotonic: float, unix: float) -> Facts:
         """What it does right now, as the clocks stand: for people who may know that, without what is on it."""
         status = self._status
-        typed, printed = (unix - (monotonic - at) if at else None for at in (self._typed_at, self._printed_at))
+        # Rounded: two clocks read one after the other never give the same twice.
+        typed, printed = (round(unix - (monotonic - at)) if at else None for at in (self._typed_at, self._printed_at))
         command, shell = (status.command, status.shell) if status else (None, True)
         return Facts(command, shell, len(self.sinks.viewers), typed, printed)
 
@@ -136,11 +137,14 @@ class Terminal:
         if self._exec is not None:
             await self._exec.drain()
 
-    def ack(self, viewer: Viewer, offset: int) -> None:
-        """The driver has rendered up to `offset`."""
-        if viewer is self.sinks.driver:
-            self._flow.ack(offset, self._scrollback.end, time.monotonic())
-            self._release()
+    def ack(self, viewer: Viewer, offset: int) -> int:
+        """The driver has rendered up to `offset`: so many bytes more."""
+        if viewer is not self.sinks.driver:
+            return 0
+        before = self._flow.rendered
+        self._flow.ack(offset, self._scrollback.end, time.monotonic())
+        self._release()
+        return self._flow.rendered - before
 
     def resize(self, viewer: Viewer, size: tuple[int, int]) -> None:
         """The page's size; the pty's too when it drives."""

@@ -125,7 +125,7 @@ async def test_a_stopped_container_is_said_and_a_new_terminal_starts_in_it(lab: 
     await lxd.stop(container)
     await lab.until_state("lost")
     bar = lab.page.locator(".bar")
-    await expect(bar).to_contain_text("The shell is gone")
+    await expect(bar).to_contain_text("Your shell was lost")
     await bar.get_by_role("button", name="New terminal").click()
     await lab.prompt()
     assert await lab.run("cat note.txt") == "kept"

@@ -1,6 +1,7 @@
 // The bars over a terminal that ask or tell something about it.
 
 import type { ComponentChildren } from "preact";
+import { useEffect, useRef } from "preact/hooks";
 import { cleanTitle } from "../terminal/text.ts";
 import type { Tab } from "./tab.ts";
 import { text } from "../ui/strings.ts";
@@ -11,7 +12,10 @@ const MAX_PREVIEW = 200; // characters
 export interface BarActions { closeTab: (tab: Tab) => void; openTab: () => void }
 
 function Bar({ kind, children }: { kind: "info" | "warn"; children: ComponentChildren }) {
-  return <div class={`bar bar-${kind}`} role="status">{children}</div>;
+  const bar = useRef<HTMLDivElement>(null);
+  // A region that comes with its words in it is silent: they are said by the page's own.
+  useEffect(() => announce(bar.current?.querySelector("p")?.textContent ?? ""), []);
+  return <div ref={bar} class={`bar bar-${kind}`} role="group">{children}</div>;
 }
 
 export function Bars({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
@@ -22,8 +26,13 @@ export function Bars({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
         <p>{text.bars.noEmulator}</p>
         <button type="button" class="button button-primary" onClick={() => location.reload()}>{text.bars.reload}</button>
       </Bar>}
+      {tab.connection.refusal && <Bar kind="warn"><p>{sentence(tab.connection.refusal)}</p></Bar>}
       <DoubtBar tab={tab} />
       <ClipboardBar tab={tab} />
+      {tab.ask?.kind === "paste-how" && <Bar kind="info">
+        <p>{text.terminal.pasteHow}</p>
+        <button type="button" class="button" onClick={() => { tab.raise(null); tab.focus(); }}>{text.ok}</button>
+      </Bar>}
       {state.name === "elsewhere" && <Bar kind="info">
         <p>{text.bars.elsewhere}</p>
         <button type="button" class="button button-primary" onClick={() => { tab.connection.continueHere(); tab.focus(); }}>{text.bars.continueHere}</button>
@@ -33,7 +42,7 @@ export function Bars({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
         <Replace tab={tab} closeTab={closeTab} openTab={openTab} />
       </Bar>}
       {state.name === "lost" && <Bar kind="warn">
-        <p>{sentence(state.message || text.bars.lost)} {text.bars.lostNext}</p>
+        <p>{sentence(state.message || text.bars.lost)}</p>
         <Replace tab={tab} closeTab={closeTab} openTab={openTab} />
       </Bar>}
       {state.name === "closed" && state.code === 4403 && <Bar kind="warn"><p>{text.bars.forbidden} <code>4403</code></p></Bar>}

@@ -4,7 +4,6 @@ import { useEffect, useReducer } from "preact/hooks";
 import type { Arrow, Stick } from "../terminal/keys.ts";
 import { useSettings } from "../ui/settings.ts";
 import { text } from "../ui/strings.ts";
-import { announce } from "../ui/ui.tsx";
 import type { Tab } from "./tab.ts";
 
 const touchScreen = matchMedia("(pointer: coarse)");
@@ -30,7 +29,7 @@ export function KeyRow({ tab }: { tab: Tab }) {
     try {
       view?.paste(await navigator.clipboard.readText());
     } catch {
-      announce(text.terminal.pasteHow); // the browser refused, or has no such thing
+      tab.raise({ kind: "paste-how" }); // the browser refused, or has no such thing
     }
   };
   return (

@@ -36,7 +36,7 @@ export function SearchBar({ tab, onClose }: { tab: Tab; onClose: () => void }) {
   }, [wanted, options.caseSensitive, options.regex]);
 
   const keys = (event: KeyboardEvent) => {
-    if (event.key === "Enter") go(event.shiftKey);
+    if (event.key === "Enter" && event.target === field.current) go(event.shiftKey);
     else if (event.key === "Escape") onClose();
     else return;
     event.preventDefault();

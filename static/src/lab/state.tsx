@@ -27,7 +27,7 @@ export function ConnectionState({ connection, focus }: { connection: Connection;
       <span class="state-word">{describe(state)}</span>
       {state.name === "live" && state.roundTrip !== null && <span class="round-trip">{text.state.roundTrip(state.roundTrip)}</span>}
       {(state.name === "reconnecting" || state.name === "offline") && <>
-        <span class="state-comfort">{text.state.comfort}</span>
+        {!connection.refusal && <span class="state-comfort">{text.state.comfort}</span>}
         {(state.name === "offline" || state.retryAt !== null) &&
           <button type="button" class="button button-small" onClick={() => { connection.wake(); focus(); }}>{text.state.now}</button>}
       </>}

@@ -9,7 +9,7 @@ import { copyText } from "../ui/ui.tsx";
 const emulator = import("../terminal/view.ts");
 
 /** What the terminal wants to know from the person before it goes on. */
-export type Ask = { kind: "paste" | "clipboard"; text: string } | { kind: "link"; uri: string };
+export type Ask = { kind: "paste" | "clipboard"; text: string } | { kind: "link"; uri: string } | { kind: "paste-how" };
 
 export interface TabPlace { id: string; number: number; name: string | null }
 

@@ -49,7 +49,7 @@ export function Tabs({ tabs, active, select, close, rename, open, enter, opening
               </button>
               {/* For pointers: a tab list holds nothing but tabs. Delete on the tab, Ctrl+Shift+X and the menu close it as well. */}
               <button type="button" class="tab-close" tabIndex={-1} aria-hidden="true"
-                title={`${text.tabs.close(String(tab.number))} (Ctrl+Shift+X)`} onClick={() => close(tab)}>×</button>
+                title={`${text.tabs.close(String(tab.number))} (Ctrl+Shift+X)`} onMouseDown={(event) => event.preventDefault()} onClick={() => close(tab)}>×</button>
             </div>
           );
         })}

@@ -133,8 +133,9 @@ export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
   });
   useEffect(() => { if (state) announce(spoken(state)); }, [state?.name]);
   const run = (command: string) => {
-    if (narrow) turn("terminal");
-    return runCommand(active, command, setQuestion);
+    const said = runCommand(active, command, setQuestion);
+    if (narrow && (said === text.code.ran || typeof said !== "string")) turn("terminal");
+    return said;
   };
   const back = () => { setQuestion(null); desk.enter(); };
 

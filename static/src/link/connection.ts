@@ -39,6 +39,7 @@ export class Connection {
   role: Role = "driver";
   status: Status | null = null;
   doubt: Doubt | null = null;
+  refusal: string | null = null; // why the server sent us away last, until we are let in again
 
   private readonly input = new InputQueue();
   private readonly output = new Output((offset) => this.acknowledge(offset), () => this.leaveWhenDone());
@@ -200,6 +201,8 @@ export class Connection {
       this.role = "observer";
       return this.change({ name: "elsewhere" });
     }
+    // What a server says in a close is for people; what the network says isn't.
+    this.refusal = code >= 4000 && reason ? reason : null;
     if (code === 4400 && ++this.strikes > 1) this.birth = null;
     this.retry(code === 4429 ? BUSY_DELAY : 0, reason || null);
   }
@@ -257,6 +260,7 @@ export class Connection {
     const away = this.lastLiveAt === null ? 0 : now - this.lastLiveAt;
     const same = message.birth === this.birth;
     this.attached = true;
+    this.refusal = null;
     this.attachedAt = now;
     this.birth = message.birth;
     this.ticket = message.ticket ?? this.ticket;

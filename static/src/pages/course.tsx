@@ -54,18 +54,18 @@ function rowsOf(sessions: readonly LiveSession[], wanted: string): Row[] {
 }
 
 function TerminalRow({ row: { session, terminal, first, rows } }: { row: Row }) {
-  const state: RowState = terminal ? terminal.state : session.state === "starting" ? "starting" : "idle";
+  const state: RowState = terminal ? terminal.state : session.state === "starting" ? "starting" : "away";
   const name = terminal && `${terminal.position} ${terminal.title ?? terminal.command ?? text.tabs.shell}`;
   return (
     <tr data-session={session.id} data-state={state} class={first ? "row-first" : ""}>
-      {first && <th scope="rowgroup" rowSpan={rows}>{session.student.name}</th>}
+      {first && <th scope="row" rowSpan={rows}>{session.student.name}</th>}
       {first && <td rowSpan={rows} class="cell-lesson">{session.lesson.title}</td>}
       <td class="cell-terminal">{name ?? "–"}</td>
       <td class={`live-${state}`} title={text.course.stateHints[state]}>
         <span class="live-mark" aria-hidden="true">{MARKS[state]}</span> {text.course.states[state]}
         {terminal?.state === "running" && terminal.command && <> <code>{terminal.command}</code></>}
       </td>
-      <td class="cell-quiet">{text.course.quiet(terminal ? terminal.quiet_seconds : session.seconds)}</td>
+      <td class="cell-quiet">{text.course.quiet(terminal ? terminal.quiet_seconds : null)}</td>
     </tr>
   );
 }

@@ -206,7 +206,6 @@ const english = {
     continueHere: "Continue here",
     exited: (code: number) => `The shell exited with code ${code}.`,
     lost: "Your shell was lost",
-    lostNext: "Your files are still there: a new terminal is all you need.",
     noEmulator: "A part of this page could not be loaded, so the terminal can't be shown. Your programs keep running.",
     reload: "Load the page again",
     closeTab: "Close tab",
