@@ -84,14 +84,31 @@ async def _open(rival: Rival, count: int) -> AsyncIterator[tuple[list[Line], flo
             await line.close()
 
     began = time.perf_counter()
-    lines = await asyncio.gather(*(one() for _ in range(count)))
+    keepers: list[asyncio.Task[None]] = []
+    lines: list[Line] = []
+
+    async def opened() -> None:
+        line = await one()
+        lines.append(line)
+        keepers.append(asyncio.create_task(_keep(line)))
+
+    await asyncio.gather(*(opened() for _ in range(count)))
     took = time.perf_counter() - began
+    for keeper in keepers:
+        keeper.cancel()
+    await asyncio.gather(*keepers, return_exceptions=True)
     try:
         yield lines, took
     finally:
         await asyncio.gather(*(close(line) for line in lines))
         if isinstance(rival, Product):
             await rival.sweep()
+
+
+async def _keep(line: Line) -> None:
+    """Who reads nothing answers no ping, and is taken for gone while the others are still being opened."""
+    while True:
+        await line.receive()
 
 
 async def _type(line: Line, offset: float, seconds: float) -> list[float]:
