@@ -192,7 +192,7 @@ async def test_a_stopped_container_starts_again_and_says_that_the_shell_is_gone(
     assert container is not None
     await lxd.stop(container)
     lost = await page.message("lost", 30)
-    assert "gone" in lost["message"]
+    assert "your shell was lost" in lost["message"]
     await page.leave()
     fresh = (await student.call("POST", f"/api/sessions/{session}/terminals", status=201))["id"]
     async with student.page(fresh) as page:
