@@ -19,6 +19,7 @@ from server.tickets import Tickets
 from terminals.bus import Bus
 from terminals.classroom import Classroom
 from terminals.door import Door
+from terminals.feeds import Feeds
 from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.janitor import Janitor
@@ -107,12 +108,13 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     if door is not None:
         await asyncio.to_thread(door.sweep)
     pool = Pool(lxd, holder, settings.lxd_pool, settings.deployment, door.devices() if door else {})
-    hub = app[keys.HUB] = Hub(store, lxd, holder, pool, settings.instance, door)
+    presence = app[keys.PRESENCE] = Presence(app[keys.REDIS], settings.instance)
+    feeds = app[keys.FEEDS] = Feeds(app[keys.REDIS], settings.instance)
+    hub = app[keys.HUB] = Hub(store, lxd, holder, pool, presence, feeds, settings.instance, door)
     app[keys.METRICS].watch(hub, lxd)
     bus = app[keys.BUS] = Bus(app[keys.REDIS])
     bus.on("ended", hub.end_session)
     bus.on("revoked", hub.revoke)
-    presence = app[keys.PRESENCE] = Presence(app[keys.REDIS])
     app[keys.CLASSROOM] = Classroom(store, presence)
     app[keys.SESSIONS] = Sessions(store, pool, hub, bus, settings.instance)
     yield
@@ -123,7 +125,9 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
 async def _jobs(app: web.Application) -> AsyncIterator[None]:
     janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.SETTINGS].session_idle_hours)
     hub = app[keys.HUB]
-    async with running(hub.run(), app[keys.BUS].run(), app[keys.PRESENCE].run(hub.facts), janitor.run()):
+    feeds, presence = app[keys.FEEDS], app[keys.PRESENCE]
+    told = (app[keys.BUS].run(), feeds.read(), feeds.send(), presence.run(hub.facts))
+    async with running(hub.run(), *told, janitor.run()):
         yield
 
 

@@ -9,6 +9,7 @@ from server.settings import Settings
 from server.tickets import Tickets
 from terminals.bus import Bus
 from terminals.classroom import Classroom
+from terminals.feeds import Feeds
 from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.lxd import Lxd
@@ -25,6 +26,7 @@ BUS = web.AppKey("bus", Bus)
 HUB = web.AppKey("hub", Hub)
 SESSIONS = web.AppKey("sessions", Sessions)
 CLASSROOM = web.AppKey("classroom", Classroom)
+FEEDS = web.AppKey("feeds", Feeds)
 PRESENCE = web.AppKey("presence", Presence)
 METRICS = web.AppKey("metrics", Metrics)
 PASSWORDS = web.AppKey("passwords", Passwords)

@@ -87,7 +87,7 @@ class Bundle:
         found = [f'rel="icon" href="/static/{names["icon.svg"]}"'] if "icon.svg" in names else []
         if f"{page}.css" in names:
             found.append(f'rel="stylesheet" href="/static/{names[f"{page}.css"]}"')
-        if page == "lab":
+        if page in ("lab", "watch"):
             found.append(f'rel="modulepreload" href="/static/{names["view.js"]}"')
             found += [f'rel="preload" as="font" type="font/woff2" crossorigin href="/static/{file}"' for file in fonts]
         elif page == "lessons":
@@ -105,6 +105,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/signin", signin),
         web.get(f"/sessions/{{id:{ID}}}", lab),
         web.get(f"/courses/{{id:{COURSE}}}", course),
+        web.get(f"/watch/{{id:{ID}}}", watch),
     ]
 
 
@@ -130,6 +131,14 @@ async def course(request: web.Request) -> web.Response:
     user = await _user(request)
     found = await request.app[keys.CLASSROOM].course(request.match_info["id"], user.id)
     return _shell(request, "course", found.title, user=user.name, course=found.id)
+
+
+async def watch(request: web.Request) -> web.Response:
+    user = await _user(request)
+    found = await request.app[keys.CLASSROOM].watched(request.match_info["id"], user.id)
+    title = f"{found.student} · {found.lesson}"
+    shown = {"terminal": found.claim.terminal, "student": found.student, "lesson": found.lesson, "course": found.course}
+    return _shell(request, "watch", title, user=user.name, **shown)
 
 
 async def _user(request: web.Request) -> User:

@@ -1,6 +1,7 @@
 """Settings: everything that differs between deployments, read once from the environment (.env.example lists it all)."""
 
 import ipaddress
+import secrets
 import socket
 from dataclasses import dataclass
 from pathlib import Path
@@ -116,7 +117,8 @@ def read(env: Env | None = None) -> Settings:
         demo=_flag(env, "DEMO", problems),
         log_level=env.str("LOG_LEVEL", "info").lower(),
         log_format=env.str("LOG_FORMAT", "auto").lower(),
-        instance=env.str("INSTANCE", "") or socket.gethostname(),
+        # Several may run on one host, and one that starts again must not get what was meant for the one before.
+        instance=f"{env.str('INSTANCE', '') or socket.gethostname()}-{secrets.token_hex(3)}",
     )
     problems += _problems(settings)
     if problems:

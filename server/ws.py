@@ -64,10 +64,10 @@ class Connection:
     async def serve(self) -> None:
         """Attach, then read and write until either side ends."""
         hello = await self._hello()
-        user = await self._who(hello)
+        user, name = await self._who(hello)
         structlog.contextvars.bind_contextvars(user=user)
         terminal = await self._app[keys.HUB].open(self._name, user, hello.size, drives=hello.role == "driver")
-        viewer = self._viewer = Viewer(user, hello.writer, hello.role, hello.size)
+        viewer = self._viewer = Viewer(user, hello.writer, hello.role, hello.size, name)
         self._app[keys.METRICS].viewers.inc()
         channel = Channel(self._browser, viewer, terminal)
         writing = asyncio.create_task(channel.write(), name="viewer-writer")
@@ -118,10 +118,11 @@ class Connection:
             raise BadFrame("the first message must be attach, as text")
         return read_hello(message.data)
 
-    async def _who(self, hello: Hello) -> int:
-        """The user, by the sign-in cookie or, while its store is away, by a resume ticket."""
+    async def _who(self, hello: Hello) -> tuple[int, str]:
+        """The user's id and name, by the sign-in cookie or, while its store is away, by a resume ticket."""
         try:
-            return (await auth.signed_in(self._request)).id
+            found = await auth.signed_in(self._request)
+            return found.id, found.name
         except (auth.NotSignedIn, Unavailable) as error:
             ticket = self._app[keys.TICKETS].read(hello.ticket) if hello.ticket else None
             if ticket is None or ticket.terminal != self._name:
@@ -129,7 +130,7 @@ class Connection:
             await self._check_revoked(ticket.user, ticket.made, error)
             self._by_ticket = True
             log.info("ticket_used")
-            return ticket.user
+            return ticket.user, ""
 
     def _ticket(self, user: int, hello: Hello) -> str:
         """A ticket that admitted is handed back as it is: it must not renew itself for ever."""

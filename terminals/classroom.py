@@ -8,7 +8,7 @@ from terminals.presence import Facts, Presence
 from terminals.store import Store
 from terminals.store.courses import Course
 from terminals.store.sessions import Running
-from terminals.store.terminals import Titled
+from terminals.store.terminals import Titled, Watched
 
 UNKNOWN = "There is no such course, or you don't teach it"
 
@@ -37,6 +37,17 @@ class Classroom:
         found = await self._store.courses.of_instructor(course, user)
         if found is None:
             raise NotFound(UNKNOWN)
+        return found
+
+    async def watched(self, terminal: str, user: int) -> Watched:
+        """A live terminal that `user` may watch.
+
+        Raises:
+            NotFound: there is none, or it isn't theirs to see: nobody is told which.
+        """
+        found = await self._store.terminals.watched(terminal, user)
+        if found is None:
+            raise NotFound("There is no such terminal, or it isn't open any more")
         return found
 
     async def live(self, course: str, user: int) -> tuple[Course, list[Seat]]:

@@ -30,6 +30,9 @@ ATTACH, INPUT, WRITER, ACK, RESIZE, PING, HANGUP = b"A", b"I", b"W", b"C", b"R",
 HELLO, OUTPUT, GAP, TAKEN, NAK, STATUS, EXIT, PONG, ERROR = b"HOGKNTXPE"
 BROWSER_INPUT, BROWSER_ACK, BROWSER_RESIZE, BROWSER_PING = b"IARP"
 
+# Only between instances (relay, mirror): the owner lives; the owner lets go.
+BEAT, LEAVE = b"b", b"z"
+
 _PAIR = struct.Struct(">QQ")
 _HELLO = struct.Struct(">BBQ16sQQQHHQ")
 _ATTACH = struct.Struct(">BBQ16sQIHH")
@@ -89,6 +92,11 @@ def frame(kind: bytes, payload: bytes = b"") -> bytes:
     return (((len(payload) + 1) << 8) | kind[0]).to_bytes(4) + payload
 
 
+def packed(body: bytes) -> bytes:
+    """A body as a frame."""
+    return len(body).to_bytes(3) + body
+
+
 @dataclass(frozen=True, slots=True)
 class Hello:
     """What a holder says of its pty when an owner attaches."""
@@ -104,6 +112,22 @@ class Hello:
     rows: int
     start: int
     """The offset that output follows from."""
+
+    def body(self) -> bytes:
+        """As an H body."""
+        flags = int(self.exited)
+        return b"H" + _HELLO.pack(
+            self.version,
+            flags,
+            self.epoch,
+            self.birth,
+            self.base,
+            self.acked,
+            self.head,
+            self.cols,
+            self.rows,
+            self.start,
+        )
 
     def believable(self, birth: bytes, offset: int) -> bool:
         """Whether an honest holder could say this to who attached with `birth` (zeros: any) and at `offset`."""

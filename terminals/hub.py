@@ -9,12 +9,15 @@ from weakref import WeakValueDictionary
 import structlog
 
 from terminals.door import Door
-from terminals.errors import Ended, Forbidden, Lost, NotFound, Refused, Taken, TerminalsError, Unavailable
+from terminals.errors import Cut, Ended, Forbidden, Lost, NotFound, Refused, Taken, TerminalsError, Unavailable
 from terminals.exec import Attach, Exec
+from terminals.feeds import Feeds
 from terminals.holder import Holder
 from terminals.lxd import Lxd
+from terminals.mirror import Mirror
 from terminals.pool import Pool
-from terminals.presence import Facts
+from terminals.presence import Facts, Presence
+from terminals.relays import Relays
 from terminals.store import Store
 from terminals.store.terminals import Claim
 from terminals.terminal import Terminal
@@ -28,6 +31,8 @@ DETACH_AFTER_S = 60.0
 """With no viewer for so long the exec is detached: the holder keeps the shell, nothing runs for it on the host."""
 TAMPERED = 1_000
 """A holder whose epoch is further ahead of ours than any restored database explains."""
+UNWATCH_AFTER_S = 2.0
+"""The same where it is only watched: another instance has it."""
 CLAIMS = 16
 """Terminals that are being attached at the same time: LXD's database suffers from mass opens."""
 CLOSING_SIZE = (80, 24)
@@ -39,13 +44,29 @@ UNKNOWN = "There is no such terminal: it was closed, or its lab has ended"
 class _Held:
     terminal: Terminal
     task: asyncio.Task[None]
+    owned: bool
+    """Claimed; else only watched here, through its owner."""
 
 
 class Hub:
     """Terminals by id, each with the task that runs it."""
 
-    def __init__(self, store: Store, lxd: Lxd, holder: Holder, pool: Pool, instance: str, door: Door | None) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - everything that a terminal hangs on
+        self,
+        store: Store,
+        lxd: Lxd,
+        holder: Holder,
+        pool: Pool,
+        presence: Presence,
+        feeds: Feeds,
+        instance: str,
+        door: Door | None,
+    ) -> None:
         self._store = store
+        self._presence = presence
+        self._feeds = feeds
+        self._relays = Relays(feeds, self._find)
+        feeds.on("gone", self._gone)
         self._lxd = lxd
         self._holder = holder
         self._door = door
@@ -64,21 +85,24 @@ class Hub:
     def facts(self) -> dict[str, Facts]:
         """What this instance's terminals do, by id."""
         now = time.monotonic(), time.time()
-        return {name: held.terminal.facts(*now) for name, held in self._held.items()}
+        owned = {name: held.terminal for name, held in self._held.items() if held.owned}
+        return {name: replace(terminal.facts(*now), instance=self._instance) for name, terminal in owned.items()}
 
     async def open(self, terminal: str, user: int, size: tuple[int, int], *, drives: bool = True) -> Terminal:
-        """The user's terminal, claimed for this instance if it isn't already ours. Ours needs no database.
+        """A terminal for who drives it, its student: claimed for this instance if it isn't already ours. Ours needs no database.
 
-        Who only watches leaves an owner that lives alone, and the pty's size.
+        For who only watches, the student or an instructor of the course: ours, or a mirror of its owner's.
 
         Raises:
-            NotFound: unknown, or somebody else's.
+            NotFound: unknown, or not theirs to see.
             Unavailable: no database, or this instance drains.
         """
+        if not drives:
+            return await self._watch(terminal, user)
         lock = self._locks.setdefault(terminal, asyncio.Lock())
         async with lock:
             held = self._held.get(terminal)
-            if held is not None and held.terminal.over is None:
+            if held is not None and held.owned and held.terminal.over is None:
                 if held.terminal.claim.user != user:
                     raise NotFound(UNKNOWN)
                 return held.terminal
@@ -87,10 +111,33 @@ class Hub:
                 raise await self._why_not(terminal, user)
             log.info("terminal_claimed", terminal=terminal, epoch=claim.epoch)
             if held is not None:
-                await self._let_go(held, Taken("claimed anew", epoch=claim.epoch))
+                moved = Taken("claimed anew", epoch=claim.epoch) if held.owned else _moved()
+                await self._let_go(held, moved)
             if self.draining:
                 raise Unavailable("This server is being replaced: connect again", code="draining")
-            return self._hold(claim, size, forced=drives)
+            opened = self._hold(claim, size)
+        self._presence.soon()
+        return opened
+
+    async def _watch(self, terminal: str, user: int) -> Terminal:
+        lock = self._locks.setdefault(terminal, asyncio.Lock())
+        async with lock:
+            held = self._held.get(terminal)
+            here = held.terminal if held is not None and held.terminal.over is None else None
+            if here is not None and here.claim.user == user:
+                return here
+            watched = await self._store.terminals.watched(terminal, user)
+            if watched is None:
+                raise await self._why_not(terminal, user)
+            if here is not None:
+                return here
+            if watched.claim.birth is None:
+                raise Unavailable("This terminal hasn't been opened yet", code="starting")
+            if held is not None:
+                await self._let_go(held, _moved())
+            if self.draining:
+                raise Unavailable("This server is being replaced: connect again", code="draining")
+            return self._hold_mirror(watched.claim)
 
     async def run(self) -> None:
         """Ticks every terminal; lets go of those that nobody looks at."""
@@ -144,18 +191,55 @@ class Hub:
 
     # -- claiming ----------------------------------------------------------------------------------------------------
 
-    def _hold(self, claim: Claim, size: tuple[int, int], *, forced: bool) -> Terminal:
+    def _hold(self, claim: Claim, size: tuple[int, int]) -> Terminal:
         terminal: Terminal
 
         async def open_exec(attach: Attach, more: bytes) -> Exec:
-            if not forced and not terminal.attaches:
-                attach = replace(attach, forced=False, size=(0, 0) if terminal.birth else attach.size)
             return await self._open_exec(terminal, attach, more)
 
         terminal = Terminal(claim, open_exec, size)
-        task = asyncio.create_task(self._run(terminal), name=f"terminal-{claim.terminal}")
-        self._held[claim.terminal] = _Held(terminal, task)
+        self._keep(terminal, owned=True)
         return terminal
+
+    def _hold_mirror(self, claim: Claim) -> Terminal:
+        held: _Held
+
+        async def open_source(attach: Attach, more: bytes) -> Exec | Mirror:
+            return await self._open_watched(held, attach, more)
+
+        held = self._keep(Terminal(claim, open_source, (0, 0)), owned=False)
+        return held.terminal
+
+    def _keep(self, terminal: Terminal, *, owned: bool) -> _Held:
+        name = terminal.claim.terminal
+        task = asyncio.create_task(self._run(terminal), name=f"terminal-{name}")
+        held = self._held[name] = _Held(terminal, task, owned)
+        return held
+
+    async def _open_watched(self, held: _Held, attach: Attach, more: bytes) -> Exec | Mirror:
+        """Through its owner, if one lives; else as its owner, politely: nobody is cut off by who only looks."""
+        terminal = held.terminal
+        name = terminal.claim.terminal
+        if held.owned:
+            return await self._open_exec(terminal, attach, more)
+        owner = await self._presence.owner(name)
+        if owner is not None and owner != self._instance:
+            mirror = Mirror(self._feeds, name, owner, self._instance, terminal.watchers)
+            mirror.resized = terminal.follow
+            await mirror.open(attach)
+            return mirror
+        claim = await self._store.terminals.claim(name, terminal.claim.user, self._instance)
+        if claim is None:
+            raise await self._why_not(name, terminal.claim.user)
+        terminal.claim = claim
+        try:
+            polite = replace(attach, epoch=claim.epoch, forced=False, size=(0, 0))
+            opened = await self._open_exec(terminal, polite, more)
+        except Taken as error:
+            raise Cut("Another server is taking this terminal over; looking again") from error
+        log.info("terminal_claimed", terminal=name, epoch=claim.epoch, polite=True)
+        held.owned = True
+        return opened
 
     async def _run(self, terminal: Terminal) -> None:
         try:
@@ -240,6 +324,17 @@ class Hub:
     def _tick(self) -> None:
         for terminal in self.terminals:
             terminal.tick()
+        self._relays.tick()
+
+    def _find(self, terminal: str) -> Terminal | None:
+        """Ours, by id."""
+        held = self._held.get(terminal)
+        return held.terminal if held is not None and held.owned and held.terminal.over is None else None
+
+    def _gone(self, message: dict[str, object]) -> None:
+        held = self._held.get(str(message["terminal"]))
+        if held is not None and not held.owned:
+            held.terminal.look_again()
 
     async def _let_go(self, held: _Held, reason: TerminalsError) -> None:
         name = held.terminal.claim.terminal
@@ -248,17 +343,23 @@ class Hub:
         held.terminal.close(reason)
         held.task.cancel()
         await asyncio.gather(held.task, return_exceptions=True)
+        await self._relays.drop(name, held.terminal.sinks.relay)
 
     async def _release_lonely(self, now: float) -> None:
         for held in list(self._held.values()):
             sinks = held.terminal.sinks
-            if sinks.lonely and (held.task.done() or now - sinks.alone_since > DETACH_AFTER_S):
+            patience = DETACH_AFTER_S if held.owned else UNWATCH_AFTER_S
+            if sinks.lonely and (held.task.done() or now - sinks.alone_since > patience):
                 log.info("terminal_released", terminal=held.terminal.claim.terminal)
                 await self._let_go(held, Unavailable("released", code="released"))
 
     async def _touch(self) -> None:
-        sessions = {terminal.claim.session for terminal in self.terminals if terminal.sinks.viewers}
+        sessions = {terminal.claim.session for terminal in self.terminals if terminal.own_viewers}
         try:
             await self._store.sessions.touch(list(sessions))
         except Unavailable as error:
             log.warning("sessions_not_touched", reason=error.message)
+
+
+def _moved() -> Unavailable:
+    return Unavailable("This terminal moves to another server: connect again", code="released")

@@ -45,6 +45,11 @@ def observer() -> Message:
     return {"type": "role", "role": "observer", "reason": "elsewhere"}
 
 
+def watchers(people: list[Message]) -> Message:
+    """`people`: `{name, since}` each, since in unix seconds."""
+    return {"type": "watchers", "watchers": people}
+
+
 def size(cols: int, rows: int) -> Message:
     return {"type": "size", "cols": cols, "rows": rows}
 

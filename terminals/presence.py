@@ -4,6 +4,7 @@ import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 
 import structlog
@@ -20,6 +21,13 @@ TTL_S = 10
 TYPING_S = 5.0
 """Who typed within so long is typing."""
 KEY = "educenter:presence:"
+ALIVE = "educenter:instance:"
+ALIVE_S = 6
+"""An instance that hasn't said so for so long is taken for dead by who only watches; whoever drives doesn't ask."""
+FORGET = """
+    local told = redis.call('GET', KEYS[1])
+    if told and cjson.decode(told).instance == ARGV[1] then redis.call('DEL', KEYS[1]) end"""
+"""Another instance may have told since."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +42,8 @@ class Facts:
     """Unix seconds of the last input."""
     printed_at: float | None
     """Unix seconds of the last output, to within `EVERY_S`."""
+    instance: str = ""
+    """Who has it."""
 
     def state(self, now: float) -> str:
         """away, typing, running or idle."""
@@ -52,15 +62,20 @@ class Facts:
 class Presence:
     """Tells the facts of this instance's terminals, and reads those of all."""
 
-    def __init__(self, redis: Redis) -> None:
+    def __init__(self, redis: Redis, instance: str) -> None:
         self._redis = redis
+        self._instance = instance
+        self._soon = asyncio.Event()
         self._told: dict[str, tuple[Facts, float]] = {}
         self._away = False
 
     async def run(self, gather: Callable[[], Mapping[str, Facts]]) -> None:
         """Tells for ever what `gather` says. Without Redis nobody is told, and everything else goes on."""
         while True:
-            await asyncio.sleep(EVERY_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(EVERY_S):
+                    await self._soon.wait()
+            self._soon.clear()
             try:
                 await self._tell(gather())
                 self._away = False
@@ -68,6 +83,25 @@ class Presence:
                 if not self._away:
                     log.warning("presence_not_told", reason=str(error))
                 self._away = True
+
+    def soon(self) -> None:
+        """Something that others wait for has changed: it is told now."""
+        self._soon.set()
+
+    async def owner(self, terminal: str) -> str | None:
+        """The instance that has it, if that lives.
+
+        Raises:
+            Unavailable: Redis doesn't answer.
+        """
+        told = (await self.of([terminal])).get(terminal)
+        if told is None or not told.instance:
+            return None
+        try:
+            alive = await self._redis.exists(ALIVE + told.instance)
+        except (RedisError, OSError) as error:
+            raise Unavailable("Redis doesn't answer. Try again in a moment") from error
+        return told.instance if alive else None
 
     async def of(self, terminals: Sequence[str]) -> dict[str, Facts]:
         """What is known of these terminals, by id.
@@ -92,12 +126,12 @@ class Presence:
             if (known := self._told.get(terminal)) is None or known[0] != each or now - known[1] > TTL_S / 2
         }
         gone = self._told.keys() - facts.keys()
-        if due or gone:
-            async with self._redis.pipeline(transaction=False) as pipe:
-                for terminal, each in due.items():
-                    pipe.execute_command("SET", KEY + terminal, json.dumps(asdict(each)), "EX", TTL_S)
-                for terminal in gone:
-                    pipe.execute_command("DEL", KEY + terminal)
-                await pipe.execute()
+        async with self._redis.pipeline(transaction=False) as pipe:
+            pipe.execute_command("SET", ALIVE + self._instance, "", "EX", ALIVE_S)
+            for terminal, each in due.items():
+                pipe.execute_command("SET", KEY + terminal, json.dumps(asdict(each)), "EX", TTL_S)
+            for terminal in gone:
+                pipe.execute_command("EVAL", FORGET, 1, KEY + terminal, self._instance)
+            await pipe.execute()
         self._told = {terminal: self._told.get(terminal, (each, now)) for terminal, each in facts.items()}
         self._told.update({terminal: (each, now) for terminal, each in due.items()})

@@ -9,6 +9,7 @@ import structlog
 from terminals import messages
 from terminals.errors import Conflict, Taken, TerminalsError
 from terminals.messages import Message
+from terminals.relay import Relay
 from terminals.viewer import Viewer
 
 log = structlog.get_logger(__name__)
@@ -23,13 +24,15 @@ class Sinks:
     def __init__(self) -> None:
         self.viewers: list[Viewer] = []
         self.driver: Viewer | None = None
+        self.relay: Relay | None = None
+        """While another instance watches."""
         self.alone_since = time.monotonic()
         self._waiting: list[Viewer] = []
 
     @property
     def lonely(self) -> bool:
-        """Nobody looks or waits."""
-        return not self.viewers and not self._waiting
+        """Nobody looks or waits, here or elsewhere."""
+        return not self.viewers and not self._waiting and self.relay is None
 
     def everybody(self) -> list[Viewer]:
         return self.viewers + self._waiting
@@ -81,11 +84,26 @@ class Sinks:
     def offer(self, body: bytes) -> None:
         for viewer in self.viewers:
             viewer.offer(body)
+        if self.relay is not None:
+            self.relay.offer(body)
+
+    def remove_relay(self) -> None:
+        """Nobody watches elsewhere any more."""
+        self.relay = None
+        self._note_alone()
+
+    def pass_on(self, body: bytes) -> None:
+        """A frame that browsers get in other words, or not at all."""
+        if self.relay is not None:
+            self.relay.offer(body)
+            self.relay.flush()
 
     def flush(self) -> None:
         """The end of a turn: what was offered goes out."""
         for viewer in self.viewers:
             viewer.flush()
+        if self.relay is not None:
+            self.relay.flush()
 
     def tell(self, message: Message) -> None:
         for viewer in self.viewers:

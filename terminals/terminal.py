@@ -11,8 +11,11 @@ from terminals import frames, messages
 from terminals.errors import Cut, Lost, Refused, TerminalsError, Unavailable
 from terminals.exec import Attach, Exec, refusal
 from terminals.flow import STEP, Flow
-from terminals.frames import BadFrame, Exit, Status
+from terminals.frames import BadFrame, Exit, Hello, Status
+from terminals.messages import Message
+from terminals.mirror import Mirror
 from terminals.presence import Facts
+from terminals.relay import Relay
 from terminals.scrollback import Scrollback
 from terminals.sinks import Sinks
 from terminals.store.terminals import Claim
@@ -32,7 +35,7 @@ BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 STABLE_S = 2
 """A path that held for so long wasn't made in vain: the next try doesn't wait."""
 
-Opener = Callable[[Attach, bytes], Awaitable[Exec]]
+Opener = Callable[[Attach, bytes], Awaitable[Exec | Mirror]]
 
 
 class Terminal:
@@ -44,15 +47,18 @@ class Terminal:
         self.size = size
         self.sinks = Sinks()
         self.exit: Exit | None = None
+        self._exit_body = b""
         self.over: TerminalsError | None = None
         """Why no exec will be opened any more: taken, lost, ended, closed."""
         self.attaches = 0
         self._open_exec = open_exec
-        self._exec: Exec | None = None
+        self._exec: Exec | Mirror | None = None
         self._scrollback = Scrollback(0)
         self._flow = Flow(0, time.monotonic())
         self._status: Status | None = None
+        self._status_body = b""
         self._status_told = 0.0
+        self._watchers_told: list[Message] = []
         self._ready = asyncio.Event()
         self._ended = asyncio.Event()
         self._caught_up_at = 0
@@ -78,7 +84,17 @@ class Terminal:
         # Rounded: two clocks read one after the other never give the same twice.
         typed, printed = (round(unix - (monotonic - at)) if at else None for at in (self._typed_at, self._printed_at))
         command, shell = (status.command, status.shell) if status else (None, True)
-        return Facts(command, shell, len(self.sinks.viewers), typed, printed)
+        return Facts(command, shell, len(self.own_viewers), typed, printed)
+
+    @property
+    def own_viewers(self) -> list[Viewer]:
+        """The student's own pages."""
+        return [viewer for viewer in self.sinks.viewers if viewer.user == self.claim.user]
+
+    @property
+    def mirrored(self) -> bool:
+        """Another instance owns it; here it is only watched."""
+        return isinstance(self._exec, Mirror)
 
     # -- viewers -----------------------------------------------------------------------------------------------------
 
@@ -94,21 +110,23 @@ class Terminal:
             last_seq = await self._prepare(viewer, drives=viewer.role == "driver")
             if viewer.role == "driver":
                 self._drive(viewer)
-            elif self.sinks.driver is None and not self._flow.driven:
-                self._flow.coasting = True
+            else:
+                self._coast()
             self._welcome(viewer, last_seq, ticket)
             self._replay(viewer, birth, offset)
             self.sinks.join(viewer)
             viewer.flush()
+        self.tell_watchers()
 
     def detach(self, viewer: Viewer) -> None:
         """The socket is gone."""
         if self.sinks.leave(viewer):
             self._flow.leave(time.monotonic())
+        self.tell_watchers()
 
     async def take(self, viewer: Viewer) -> None:
-        """Continue here: the viewer becomes the driver."""
-        if viewer is self.sinks.driver or viewer not in self.sinks.viewers:
+        """Continue here: the viewer, if it is the student's, becomes the driver."""
+        if viewer is self.sinks.driver or viewer not in self.sinks.viewers or viewer.user != self.claim.user:
             return
         last_seq = await self._prepare(viewer, drives=True)
         if viewer in self.sinks.viewers:
@@ -152,6 +170,49 @@ class Terminal:
         if viewer is self.sinks.driver:
             self._resize(size)
 
+    def watchers(self) -> list[Message]:
+        """Who looks at somebody else's terminal, here and elsewhere: `{name, since}` each."""
+        here = [{"name": each.name, "since": each.since} for each in self.sinks.viewers if each.user != self.claim.user]
+        return here + (self.sinks.relay.people if self.sinks.relay else [])
+
+    def tell_watchers(self) -> None:
+        """The student's pages always know who watches."""
+        people = self.watchers()
+        if people == self._watchers_told:
+            return
+        self._watchers_told = people
+        if self.mirrored:
+            self._post(frames.ping(0))  # the owner tells the student
+            return
+        for viewer in self.own_viewers:
+            viewer.tell(messages.watchers(people))
+
+    def add_relay(self, relay: Relay) -> None:
+        """Another instance watches. With watchers only, nothing is held back."""
+        self.sinks.relay = relay
+        self._coast()
+
+    def begin_relay(self) -> None:
+        """What stands now, as a holder would tell it to an owner."""
+        relay, scrollback = self.sinks.relay, self._scrollback
+        if relay is None or self.birth is None or not self.attaches:
+            return
+        start = max(scrollback.base, scrollback.end - TAIL)
+        hello = Hello(
+            version=frames.VERSION,
+            exited=self.exit is not None,
+            epoch=self.claim.epoch,
+            birth=self.birth,
+            base=start,
+            acked=max(start, self._flow.rendered),
+            head=scrollback.end,
+            cols=self.size[0],
+            rows=self.size[1],
+            start=start,
+        )
+        now = [hello.body(), *scrollback.since(start)]
+        relay.begin([*now, *filter(None, (self._status_body, self._exit_body))])
+
     async def hang_up(self) -> bool:
         """Ends the shell and what runs in it. Whether it is known to be over."""
         with suppress(TimeoutError):
@@ -163,6 +224,11 @@ class Terminal:
                 self._post(frames.frame(frames.HANGUP))
                 await self._ended.wait()
         return self.exit is not None or isinstance(self.over, Lost)
+
+    def look_again(self) -> None:
+        """Whoever owned this terminal doesn't any more."""
+        if isinstance(self._exec, Mirror):
+            self._exec.abort(Cut("its owner has let it go"))
 
     def close(self, reason: TerminalsError) -> None:
         """Sends everybody away with `reason`; the caller ends `run`."""
@@ -214,12 +280,15 @@ class Terminal:
             return
         self._controls = 0
         self._tell_status(now)
+        self.tell_watchers()
+        if self.sinks.relay is not None:
+            self.sinks.relay.beat()
         self._flow.tick(self._scrollback.end, now)
         self._nonce = (self._nonce + 1) & 0xFFFFFFFF
         self._post(frames.ping(self._nonce))
         self._release(least=1)
 
-    async def _open(self) -> Exec:
+    async def _open(self) -> Exec | Mirror:
         again = self.attaches > 0
         flow, offset = self._flow, self._scrollback.end if again else frames.FROM_BASE
         window = flow.granted if again else frames.WINDOW_MAX
@@ -247,9 +316,10 @@ class Terminal:
             by_door=opened.by_door,
         )
         self._become_ready()
+        self.sinks.flush()  # a relay that waited for this begins
         return opened
 
-    async def _pump(self, opened: Exec) -> None:
+    async def _pump(self, opened: Exec | Mirror) -> None:
         """Hands on what the holder sends until the path is cut."""
         if self.attaches > 1:
             self._rejoining = asyncio.create_task(self._rejoin(), name="terminal-rejoin")
@@ -298,8 +368,11 @@ class Terminal:
                 self._gap(*frames.read_pair(body))
             case frames.STATUS:
                 self._show(body)
+                self.sinks.pass_on(body)
             case frames.EXIT:
                 self._exited(frames.read_exit(body))
+                self._exit_body = body
+                self.sinks.pass_on(body)
             case frames.ERROR:
                 raise refusal(body)
             case _:
@@ -317,6 +390,7 @@ class Terminal:
             self._status = frames.read_status(body)
         except BadFrame as error:
             raise Cut(f"the holder broke the protocol ({error})") from error
+        self._status_body = body
         self._tell_status(time.monotonic())
 
     def _tell_status(self, now: float) -> None:
@@ -425,6 +499,12 @@ class Terminal:
         viewer.tell(message)
         if self._status is not None:
             viewer.show(messages.status(self._status))
+        if self._watchers_told and viewer.user == self.claim.user:
+            viewer.tell(messages.watchers(self._watchers_told))
+
+    def _coast(self) -> None:
+        if self.sinks.driver is None and not self._flow.driven:
+            self._flow.coasting = True
 
     def _replay(self, viewer: Viewer, birth: bytes | None, offset: int) -> None:
         scrollback = self._scrollback
@@ -474,11 +554,19 @@ class Terminal:
                 answer.exception()
         self._answers.clear()
 
+    def follow(self, size: tuple[int, int]) -> None:
+        """The driver, on another instance, has this size now."""
+        self.size = size
+        for viewer in self.sinks.viewers:
+            viewer.tell(messages.size(*size))
+
     def _resize(self, size: tuple[int, int]) -> None:
         if size == self.size:
             return
         self.size = size
-        self._post(frames.resize(*size))
+        resize = frames.resize(*size)
+        self._post(resize)
+        self.sinks.pass_on(resize[3:])
         for viewer in self.sinks.viewers:
             if viewer is not self.sinks.driver:
                 viewer.tell(messages.size(*size))

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
@@ -21,8 +22,10 @@ OVERHEAD = 64
 class Viewer:
     """`offer` never blocks: over its bound a viewer is marked behind, its queue dropped; it gets a reset when drained."""
 
-    def __init__(self, user: int, writer: int, role: str, size: tuple[int, int]) -> None:
+    def __init__(self, user: int, writer: int, role: str, size: tuple[int, int], name: str = "") -> None:
         self.user = user
+        self.name = name
+        self.since = round(time.time())
         self.writer = writer
         self.role = role
         self.size = size

@@ -28,6 +28,17 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """Somebody's live terminal, as who may watch it knows it. `claim` is nobody's: its epoch is only what stands."""
+
+    claim: Claim
+    student: str
+    lesson: str
+    course: str
+    course_title: str
+
+
+@dataclass(frozen=True, slots=True)
 class Titled:
     """A terminal of a running session; `title` None: named by what runs in it."""
 
@@ -88,6 +99,21 @@ class Terminals:
         """Raises the epoch and makes `instance` the owner. None: unknown, not live, or not theirs."""
         row = await self._database.row(_CLAIM.format(more=""), terminal, user, instance, 0)
         return Claim(**row) if row else None
+
+    async def watched(self, terminal: str, user: int) -> Watched | None:
+        """What there is to watch, for its student and for the instructors of the course; else, and when it isn't live, None."""
+        sql = """
+            SELECT t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth,
+                u.name AS student, l.title AS lesson, o.id AS course, o.title AS course_title
+            FROM terminals t JOIN sessions s ON s.id = t.session_id JOIN containers c ON c.session_id = s.id
+            JOIN users u ON u.id = s.user_id JOIN lessons l ON l.id = s.lesson_id JOIN courses o ON o.id = l.course_id
+            WHERE t.id = $1 AND s.state = 'live' AND c.state = 'taken' AND (s.user_id = $2 OR EXISTS (
+                SELECT FROM enrolments e WHERE e.course_id = l.course_id AND e.user_id = $2 AND e.role = 'instructor'))"""
+        row = await self._database.row(sql, terminal, user)
+        if row is None:
+            return None
+        claim = Claim(*(row[name] for name in ("terminal", "session", "user", "container", "epoch", "birth")))
+        return Watched(claim, row["student"], row["lesson"], row["course"], row["course_title"])
 
     async def reclaim(self, held: Claim, instance: str, least: int) -> Claim | None:
         """Raises the epoch above `least`, which a holder knows; None: somebody claimed after `held`."""

@@ -1,8 +1,9 @@
 // How a connection's state is said: in the header, beside the terminal, and to screen readers.
 
-import { useEffect, useReducer } from "preact/hooks";
+import { useEffect, useReducer, useRef } from "preact/hooks";
 import type { Connection, State } from "../link/connection.ts";
 import { text } from "../ui/strings.ts";
+import { announce } from "../ui/ui.tsx";
 
 const MARKS: Record<State["name"], string> = {
   connecting: "◐", live: "●", reconnecting: "◐", offline: "○", elsewhere: "◇", exited: "■", lost: "✕", closed: "■",
@@ -51,6 +52,24 @@ function describe(state: State): string {
     case "lost": return words.lost;
     case "closed": return words.closed;
   }
+}
+
+/** Who watches, and since when: always said, never hidden. */
+export function Watchers({ connection }: { connection: Connection }) {
+  const { watchers } = connection;
+  const names = [...new Set(watchers.map((watcher) => watcher.name))];
+  const words = names.length === 0 ? "" : text.watching.by(names);
+  const said = useRef(false);
+  useEffect(() => {
+    if (words || said.current) announce(words || text.watching.ended);
+    said.current = words !== "";
+  }, [words]);
+  if (!words) return null;
+  return (
+    <span class="watchers" data-watchers={names.length} title={watchers.map(({ name, since }) => text.watching.since(name, new Date(since * 1000))).join("\n")}>
+      <span aria-hidden="true">👁</span> {words}
+    </span>
+  );
 }
 
 /** What a screen reader hears when the state changes; nothing that counts. */

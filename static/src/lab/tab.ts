@@ -30,7 +30,8 @@ export class Tab {
   private wantsFocus = false;
   private disposed = false;
 
-  constructor({ id, number, name }: TabPlace, changed: () => void) {
+  /** `watches`: somebody else's terminal, which is only looked at. */
+  constructor({ id, number, name }: TabPlace, changed: () => void, watches = false) {
     this.id = id;
     this.number = number;
     this.name = name;
@@ -48,7 +49,7 @@ export class Tab {
         this.followRole();
         changed();
       },
-    });
+    }, watches);
   }
 
   /** "2 vim": its number and its name, or what runs in it. */

@@ -16,7 +16,7 @@ import { useFullScreen } from "./screen.ts";
 import { SearchBar } from "./search.tsx";
 import { type Shortcut, shortcut, ShortcutsDialog, useShortcuts } from "./shortcuts.tsx";
 import { type Pane, PaneSwitch, Split, useNarrow, useVisibleHeight } from "./split.tsx";
-import { ConnectionState, spoken } from "./state.tsx";
+import { ConnectionState, spoken, Watchers } from "./state.tsx";
 import type { Tab } from "./tab.ts";
 import { panelId, tabId, Tabs } from "./tabs.tsx";
 
@@ -142,6 +142,7 @@ export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
   return (
     <div class="lab">
       <Header trail={[session.course.title, `${session.lesson.position} ${session.lesson.title}`]}>
+        {active && <Watchers connection={active.connection} />}
         {active && <ConnectionState connection={active.connection} focus={desk.enter} />}
         {narrow && hasText && <PaneSwitch pane={pane} onPane={turn} />}
         <Menu entries={menu} open={menuOpen} onOpen={setMenuOpen} />

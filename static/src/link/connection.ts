@@ -3,7 +3,7 @@
 
 import {
   BadFrame, decodeFrame, decodeMessage, encodeAck, encodeInput, encodePing, encodeResize, SUBPROTOCOL,
-  type Attached, type Role, type ServerFrame, type ServerMessage, type Size, type Status,
+  type Attached, type Role, type ServerFrame, type ServerMessage, type Size, type Status, type Watcher,
 } from "./frames.ts";
 import { Heartbeat } from "./heartbeat.ts";
 import { InputQueue } from "./input.ts";
@@ -39,6 +39,7 @@ export class Connection {
   role: Role = "driver";
   status: Status | null = null;
   doubt: Doubt | null = null;
+  watchers: readonly Watcher[] = []; // who looks at the student's terminal
   refusal: string | null = null; // why the server sent us away last, until we are let in again
 
   private readonly input = new InputQueue();
@@ -51,6 +52,7 @@ export class Connection {
   private readonly url: string;
   private readonly screenReady: Promise<Screen>;
   private readonly events: Events;
+  private readonly watches: boolean;
   private socket: WebSocket | null = null;
   private attached = false;
   private birth: string | null = null;
@@ -68,8 +70,11 @@ export class Connection {
   private lastLiveAt: number | null = null;
   private closed = false;
 
-  constructor(url: string, screen: Promise<Screen>, events: Events) {
+  /** `watches`: it is somebody else's terminal, which is only looked at. */
+  constructor(url: string, screen: Promise<Screen>, events: Events, watches = false) {
     this.url = url;
+    this.watches = watches;
+    if (watches) this.role = "observer";
     this.screenReady = screen;
     this.events = events;
     this.connect();
@@ -105,6 +110,7 @@ export class Connection {
   /** Becomes the driver again, after another page took over. */
   continueHere(): void {
     this.role = "driver";
+    this.change({ name: "reconnecting", retryAt: null, reason: null });
     this.reconnectNow();
   }
 
@@ -143,7 +149,7 @@ export class Connection {
     if (this.closed) return;
     clearTimeout(this.retryTimer);
     if (this.birth === null && this.attempt === 0) this.change({ name: "connecting", step: null });
-    else if (this.state.name !== "offline") this.change({ name: "reconnecting", retryAt: null, reason: null });
+    else if (this.state.name !== "offline" && this.state.name !== "elsewhere") this.change({ name: "reconnecting", retryAt: null, reason: null });
     const socket = new WebSocket(this.url, SUBPROTOCOL);
     socket.binaryType = "arraybuffer";
     this.socket = socket;
@@ -197,12 +203,13 @@ export class Connection {
     if (lasted > SETTLED) this.attempt = this.strikes = 0;
     if (this.ended) return;
     if (code === 4401 || code === 4403 || code === 4404 || code === 4408) return this.change({ name: "closed", code, reason });
-    if (code === 4409) {
+    if (code === 4409 && !this.watches) {
+      // Driven on another server now: here it is watched, by a new socket.
       this.role = "observer";
-      return this.change({ name: "elsewhere" });
+      this.change({ name: "elsewhere" });
     }
     // What a server says in a close is for people; what the network says isn't.
-    this.refusal = code >= 4000 && reason ? reason : null;
+    this.refusal = code >= 4000 && code !== 4409 && reason ? reason : null;
     if (code === 4400 && ++this.strikes > 1) this.birth = null;
     this.retry(code === 4429 ? BUSY_DELAY : 0, reason || null);
   }
@@ -211,6 +218,7 @@ export class Connection {
     const step = BACK_OFF[Math.min(this.attempt++, BACK_OFF.length - 1)]!;
     const delay = Math.max(least, step) * (0.75 + Math.random() / 2) + Math.random() * 100;
     this.retryTimer = setTimeout(() => this.connect(), delay);
+    if (this.state.name === "elsewhere") return;
     if (!navigator.onLine) this.change({ name: "offline" });
     else this.change({ name: "reconnecting", retryAt: Date.now() + delay, reason });
   }
@@ -243,6 +251,9 @@ export class Connection {
       case "status":
         this.status = message;
         return this.events.changed();
+      case "watchers":
+        this.watchers = message.watchers;
+        return this.events.changed();
       case "nak": return this.onNak(message.expected, message.reason);
       case "exit": return this.onExit(message);
       case "lost":
@@ -266,7 +277,8 @@ export class Connection {
     this.ticket = message.ticket ?? this.ticket;
     this.role = message.role;
     if (!same) this.exit = null;
-    this.change(message.role === "driver" ? { name: "live", roundTrip: null } : { name: "elsewhere" });
+    this.watchers = []; // they are told anew
+    this.change(message.role === "driver" || this.watches ? { name: "live", roundTrip: null } : { name: "elsewhere" });
     if (same) this.output.resume(message.live);
     else this.output.beginAnew(message.live, message);
     if (message.role === "observer") this.output.screen?.follow(message);

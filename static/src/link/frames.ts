@@ -17,19 +17,21 @@ export interface Status { shell: boolean; command: string; alternate: boolean; b
 
 export interface Attached { birth: string; live: number; last_seq: number; role: Role; cols: number; rows: number; ticket: string | null }
 
+export interface Watcher { name: string; since: number } // unix seconds
 export type ServerMessage =
   | ({ type: "attached" } & Attached)
   | { type: "progress"; step: string }
   | { type: "role"; role: Role; reason?: string }
   | ({ type: "size" } & Size)
   | ({ type: "status" } & Status)
+  | { type: "watchers"; watchers: Watcher[] }
   | { type: "nak"; expected: number; reason: "order" | "unknown" | "full" }
   | { type: "exit"; code: number; offset: number }
   | { type: "lost"; message: string }
   | { type: "detached"; message: string };
 
 const MESSAGE_TYPES: ReadonlySet<string> = new Set<ServerMessage["type"]>(
-  ["attached", "progress", "role", "size", "status", "nak", "exit", "lost", "detached"]);
+  ["attached", "progress", "role", "size", "status", "watchers", "nak", "exit", "lost", "detached"]);
 
 export class BadFrame extends Error {}
 

@@ -65,13 +65,16 @@ function TerminalRow({ row: { session, terminal, first, rows } }: { row: Row }) 
         <span class="live-mark" aria-hidden="true">{MARKS[state]}</span> {text.course.states[state]}
         {terminal?.state === "running" && terminal.command && <> <code>{terminal.command}</code></>}
       </td>
+      <td class="cell-watch">{terminal && <a class="button button-small" href={`/watch/${encodeURIComponent(terminal.id)}`}
+        aria-label={text.watching.actionOf(session.student.name, name ?? "")}>{text.watching.action}</a>}</td>
       <td class="cell-quiet">{text.course.quiet(terminal ? terminal.quiet_seconds : null)}</td>
     </tr>
   );
 }
 
 function Table({ rows }: { rows: readonly Row[] }) {
-  const { columns } = text.course;
+  const { quiet, watch, ...others } = text.course.columns;
+  const columns = { ...others, watch, quiet };
   return (
     <div class="table-box" role="region" aria-label={text.course.people} tabIndex={0}>
       <table class="live">

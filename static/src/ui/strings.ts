@@ -63,7 +63,7 @@ const english = {
     live: (count: number) => `${count} live`,
     students: (count: number) => plural(count, "student"),
     people: "Live terminals",
-    columns: { student: "Student", lesson: "Lesson", terminal: "Terminal", state: "State", quiet: "Last activity" },
+    columns: { student: "Student", lesson: "Lesson", terminal: "Terminal", state: "State", quiet: "Last activity", watch: "Watch" },
     states: { typing: "typing", running: "running", idle: "idle", away: "away", starting: "starting" },
     stateHints: {
       typing: "typed within the last seconds", running: "a program runs", idle: "the shell waits", away: "nobody has it open",
@@ -216,6 +216,18 @@ const english = {
     send: "Send",
     maybeLost: "These keys may not have arrived:",
     tooLarge: "That paste is too large: 8 MiB can wait here at once. Nothing of it was sent.",
+  },
+
+  watching: {
+    by: (names: readonly string[]) =>
+      names.length === 1 ? `${names[0]} is watching` : names.length === 2 ? `${names[0]} and ${names[1]} are watching` : `${names.length} people are watching`,
+    since: (name: string, at: Date) => `${name}, since ${at.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit" })}`,
+    ended: "Nobody is watching any more.",
+    action: "Watch",
+    actionOf: (student: string, terminal: string) => `Watch ${student}, terminal ${terminal}`,
+    note: (student: string) => `You are watching. ${student} sees that you do. Nothing you type here is sent.`,
+    back: "Live terminals",
+    gone: "This terminal is closed, or its lab has ended.",
   },
 
   keys: {

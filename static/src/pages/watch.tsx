@@ -1,0 +1,54 @@
+// A student's terminal, as an instructor of the course sees it: exactly what the student sees, scaled, and nothing is sent.
+
+import { useEffect, useReducer, useRef, useState } from "preact/hooks";
+import { ConnectionState } from "../lab/state.tsx";
+import { Tab } from "../lab/tab.ts";
+import "../terminal/fonts.ts";
+import { goToSignIn, keepSignedIn } from "../ui/api.ts";
+import { text } from "../ui/strings.ts";
+import { Centred, Header, show } from "../ui/ui.tsx";
+import "@xterm/xterm/css/xterm.css";
+import "../css/lab.css";
+
+function Watch({ terminal, student, lesson, course }: { terminal: string; student: string; lesson: string; course: string }) {
+  const [, redraw] = useReducer<number, void>((count) => count + 1, 0);
+  const [tab] = useState(() => new Tab({ id: terminal, number: 1, name: student }, () => queueMicrotask(() => redraw()), true));
+  const panel = useRef<HTMLDivElement>(null);
+  const { state } = tab.connection;
+  useEffect(keepSignedIn, []);
+  useEffect(() => {
+    if (panel.current) tab.mount(panel.current);
+    const wake = () => { if (document.visibilityState === "visible") tab.connection.wake(); };
+    document.addEventListener("visibilitychange", wake);
+    addEventListener("online", wake);
+    return () => tab.dispose();
+  }, [tab]);
+  useEffect(() => {
+    document.documentElement.dataset["terminalState"] = state.name;
+    globalThis.educenterTerminal = tab.view?.term;
+  });
+  const board = `/courses/${encodeURIComponent(course)}`;
+  if (state.name === "closed" && state.code === 4401) goToSignIn();
+  if (state.name === "closed" || state.name === "lost") return (
+    <>
+      <Header trail={[student, lesson]} />
+      <Centred><section class="card" data-view="gone"><h2>{text.watching.gone}</h2>
+        <div class="buttons"><a class="button button-primary" href={board}>{text.watching.back}</a></div></section></Centred>
+    </>
+  );
+  return (
+    <div class="lab">
+      <Header trail={[student, lesson]}>
+        <ConnectionState connection={tab.connection} focus={() => tab.focus()} />
+        <a class="button button-quiet" href={board}>{text.watching.back}</a>
+      </Header>
+      <main class="watch-pane">
+        <p class="watch-note">{text.watching.note(student)}</p>
+        <div class="panels"><div ref={panel} class="panel" /></div>
+      </main>
+    </div>
+  );
+}
+
+const { terminal = "", student = "", lesson = "", course = "" } = document.body.dataset;
+show(<Watch terminal={terminal} student={student} lesson={lesson} course={course} />);

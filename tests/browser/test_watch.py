@@ -1,0 +1,84 @@
+"""Watching in two windows: the teacher sees the student's screen, the student sees who watches."""
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import MakeLab
+from tests.browser.lab import Lab
+from tests.browser.test_connection import FAILS
+from tests.conftest import Server
+from tests.e2e.test_main_job import MakeUser
+from tests.proxy import Proxy
+
+MakeServer = Callable[..., Server]
+
+PROGRAMS = {
+    "vim": ("vim -c 'syntax on' /usr/lib/python3.11/abc.py\n", "Copyright 2007 Google"),
+    "less": ("less -N /etc/passwd\n", "1 root:x:0:0"),
+    "colours": ('clear; for i in $(seq 31 36); do printf "\\e[${i}m█ $i \\e[0m"; done; echo 你好 👩‍💻 é\n', "你好"),
+}
+
+
+@pytest.fixture
+async def pair(make_server: MakeServer, make_lab: MakeLab, make_user: MakeUser) -> AsyncIterator[tuple[Lab, Lab]]:
+    """A student's live lab on one instance, and a teacher whose connections go to another, as behind a balancer."""
+    with Proxy(0) as front:
+        url = f"http://127.0.0.1:{front.port}"
+        first, second = make_server(PUBLIC_URL=url), make_server(PUBLIC_URL=url)
+        for instance in (first, second):
+            await asyncio.to_thread(instance.start)
+        front.target = first.port
+        student, teacher = await make_user(url, name="Ana"), await make_user(url, role="instructor", name="Ms Rivera")
+        lab, board = await make_lab(url), await make_lab(url)
+        for one in (lab, board):
+            one.forgive(FAILS)  # the balancer goes before the pages
+        await lab.sign_in(student.email)
+        await lab.start()
+        front.target = second.port
+        await board.sign_in(teacher.email)
+        yield lab, board
+
+
+async def watch(board: Lab, student: str = "Ana") -> None:
+    await board.page.get_by_role("link", name="Live terminals").click()
+    await board.page.get_by_role("link", name=f"Watch {student}").click()
+    await board.until_state("live")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+async def test_the_watcher_sees_the_very_screen(pair: tuple[Lab, Lab], program: str) -> None:
+    lab, board = pair
+    command, shows = PROGRAMS[program]
+    await lab.type(command)
+    await lab.row(shows)
+    await watch(board)
+    await board.row(shows)
+    await expect(lab.page.locator(".watchers")).to_contain_text("Ms Rivera is watching")
+    await board.page.wait_for_timeout(300)
+    seen, shown = await lab.screen(), await board.screen()
+    for what in ("type", "size", "cursor"):
+        assert seen[what] == shown[what], what
+    assert seen["rows"] == shown["rows"]
+
+
+async def test_the_student_is_told_and_never_disturbed(pair: tuple[Lab, Lab]) -> None:
+    lab, board = pair
+    size = await lab.run("stty size")
+    await watch(board)
+    mark = lab.page.locator(".watchers")
+    await expect(mark).to_contain_text("Ms Rivera is watching")
+    await expect(mark).to_have_attribute("title", re.compile("Ms Rivera, since"))
+    await board.page.locator(".terminal-host").click()
+    await board.type("echo from-the-teacher\n")
+    await board.page.set_viewport_size({"width": 700, "height": 500})
+    assert await lab.run("stty size") == size
+    assert not [row for row in await lab.rows() if "from-the-teacher" in row]
+    await lab.type("echo from-the-student\n")
+    await board.row("^from-the-student$")
+    await board.page.get_by_role("link", name="Live terminals").click()
+    await expect(mark).to_have_count(0)
+    await lab.prompt()
