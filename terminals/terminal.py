@@ -64,6 +64,8 @@ class Terminal:
         self._caught_up_at = 0
         self._base = 0
         """Where the holder's ring began when we attached."""
+        self._head = 0
+        """What the pty had printed when we attached: what comes of it is old."""
         self._heard_at = 0.0
         self._controls = 0
         self._typed_at = self._printed_at = 0.0
@@ -305,7 +307,7 @@ class Terminal:
             # Replays must find what the ring has, or a page's offset would lie beyond our end.
             self._caught_up_at = min(hello.head, max(hello.acked, hello.start) + frames.WINDOW_MAX)
         self.attaches += 1
-        self._base = hello.base
+        self._base, self._head = hello.base, hello.head
         self._heard_at, self._controls, self._exec = now, 0, opened
         log.info(
             "terminal_attached",
@@ -350,7 +352,8 @@ class Terminal:
             raise Cut("the holder sent output that can't be its own")
         scrollback.append(body)
         self._flow.produced(self._heard_at)
-        self._printed_at = self._heard_at
+        if scrollback.end > self._head:
+            self._printed_at = self._heard_at
         self.sinks.offer(body)
 
     def _control(self, body: bytes) -> None:

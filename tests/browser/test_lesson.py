@@ -129,3 +129,15 @@ async def test_every_command_of_the_demo_lessons_runs(
         await lab.prompt(10_000)
     rows = await lab.rows()
     assert not [row for row in rows if "not found" in row or "No such file" in row], rows
+
+
+async def test_the_lessons_width_changes_without_dragging(lab: Lab) -> None:
+    await lab.start()
+    splitter = lab.page.get_by_role("separator")
+    await expect(splitter).to_have_attribute("aria-valuenow", "36")
+    await lab.page.get_by_role("button", name="Menu").click()
+    await lab.page.get_by_role("button", name="Wider lesson").click()
+    await expect(splitter).to_have_attribute("aria-valuenow", "41")
+    await lab.page.get_by_role("button", name="Narrower lesson").click()
+    await lab.page.get_by_role("button", name="Narrower lesson").click()
+    await expect(splitter).to_have_attribute("aria-valuenow", "31")

@@ -224,3 +224,19 @@ async def test_the_menu_always_leads_back_into_the_terminal(lab: Lab) -> None:
     await lab.page.get_by_title("Close terminal 1").click()
     await expect(lab.page.get_by_role("tab")).to_have_count(1)
     await expect(terminal).to_be_focused()
+
+
+async def test_shortcuts_go_by_the_letters_of_the_persons_own_keyboard(lab: Lab) -> None:
+    await lab.start()
+    # On an AZERTY keyboard M is where a US keyboard has the semicolon, and M's place types a comma.
+    press = """([key, code]) => document.activeElement.dispatchEvent(
+      new KeyboardEvent("keydown", { key, code, ctrlKey: true, shiftKey: true, bubbles: true, cancelable: true }))"""
+    menu = lab.page.locator(".menu")
+    await lab.page.evaluate(press, ["?", "KeyM"])
+    await expect(menu).to_have_count(0)
+    await lab.page.evaluate(press, ["M", "Semicolon"])
+    await expect(menu).to_have_count(1)
+    await lab.press("Escape")
+    # Cyrillic: no Latin letters, so the place counts.
+    await lab.page.evaluate(press, ["\u042c", "KeyM"])
+    await expect(menu).to_have_count(1)

@@ -166,3 +166,16 @@ async def test_webgl_draws_only_where_a_gpu_does_it(
     assert await lab.page.locator(".xterm-screen canvas").count() == (2 if gpu else 0)
     assert await lab.page.locator(".xterm-rows").count() == (0 if gpu else 1)
     assert await lab.run("echo $((6*7))") == "42"
+
+
+async def test_a_terminal_that_another_device_opens_appears_here(lab: Lab, make_lab: MakeLab) -> None:
+    await lab.start("tiny-system")
+    beside = await make_lab(lab.url, beside=lab)
+    await beside.open(f"/sessions/{lab.session}")
+    await beside.prompt()
+    await beside.press("Control+Shift+Enter")
+    await expect(beside.page.get_by_role("tab")).to_have_count(2)
+    await beside.prompt()
+    # The page asks again when it is looked at, and every half minute.
+    await expect(lab.page.get_by_role("tab")).to_have_count(2, timeout=40_000)
+    await expect(lab.page.get_by_role("tab").nth(1)).to_contain_text("2 ")

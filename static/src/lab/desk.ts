@@ -12,6 +12,7 @@ export function useDesk(session: Session, refresh: () => void) {
   const [error, setError] = useState<ApiError | null>(null);
   const alive = useRef(false);
   const entering = useRef(true);
+  const gone = useRef(new Set<string>()); // closed here: an older answer may still name them
   const desk = useRef<{ tabs: Tab[]; active: Tab | null } | null>(null);
 
   const changed = () => {
@@ -24,7 +25,18 @@ export function useDesk(session: Session, refresh: () => void) {
     tabs.push(tab);
     return tab;
   };
+  /** What another device opened, and what it renamed. What it closed is told by that terminal's own socket. */
+  const follow = (terminals: Session["terminals"]) => {
+    for (const { id, title, position } of terminals) {
+      const known = desk.current!.tabs.find((tab) => tab.id === id);
+      if (known) known.name = title;
+      else if (!gone.current.has(id)) add(id, title, position);
+    }
+    if (!desk.current!.active && desk.current!.tabs[0]) select(desk.current!.tabs[0], false);
+    changed();
+  };
   const remove = (tab: Tab) => {
+    gone.current.add(tab.id);
     const { tabs, active } = desk.current!;
     const at = tabs.indexOf(tab);
     if (at < 0) return;
@@ -77,6 +89,7 @@ export function useDesk(session: Session, refresh: () => void) {
       if (document.visibilityState !== "visible") return;
       for (const tab of desk.current!.tabs) tab.connection.wake();
       desk.current!.active?.show(true);
+      refresh(); // another device may have opened and renamed terminals meanwhile
       changed();
     };
     const events = ["online", "pageshow", "focus"];
@@ -89,6 +102,8 @@ export function useDesk(session: Session, refresh: () => void) {
       for (const tab of desk.current!.tabs) tab.dispose();
     };
   }, []);
+
+  useEffect(() => follow(session.terminals), [session.terminals]);
 
   return {
     tabs: desk.current.tabs,

@@ -1,15 +1,16 @@
 // The lab's menu: what can be done, and how the terminal looks.
 
 import { useId, useLayoutEffect, useRef } from "preact/hooks";
-import { FONT_SIZES, set, type Settings, useSettings } from "../ui/settings.ts";
+import { FONT_SIZES, set, setSplit, type Settings, SPLIT, useSettings } from "../ui/settings.ts";
 import { text } from "../ui/strings.ts";
 import { ThemeSwitch } from "../ui/ui.tsx";
 
 export interface MenuEntry { label: string; keys?: string | undefined; run: () => void; danger?: boolean }
 
-export interface MenuProps { entries: readonly MenuEntry[]; open: boolean; onOpen: (open: boolean) => void }
+/** `splits`: a lesson stands beside the terminal, and its width can be changed. */
+export interface MenuProps { entries: readonly MenuEntry[]; splits: boolean; open: boolean; onOpen: (open: boolean) => void }
 
-export function Menu({ entries, open, onOpen }: MenuProps) {
+export function Menu({ entries, splits, open, onOpen }: MenuProps) {
   const id = useId();
   const box = useRef<HTMLDivElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
@@ -51,7 +52,7 @@ export function Menu({ entries, open, onOpen }: MenuProps) {
       {open && <div ref={box} id={id} class="menu" role="group" aria-label={text.menu.open} onKeyDown={keys}>
         {entries.filter((entry) => !entry.danger).map((entry) => <Entry key={entry.label} entry={entry} close={close} />)}
         <hr />
-        <Look />
+        <Look splits={splits} />
         <hr />
         {entries.filter((entry) => entry.danger).map((entry) => <Entry key={entry.label} entry={entry} close={close} />)}
       </div>}
@@ -77,8 +78,10 @@ export function zoom(by: number, now: number): void {
   set({ fontSize: Math.min(FONT_SIZES.most, Math.max(FONT_SIZES.least, now + by)) });
 }
 
-function Look() {
-  const { fontSize, reader, copyOnSelect } = useSettings();
+const WIDER = 5; // percent of the page
+
+function Look({ splits }: { splits: boolean }) {
+  const { fontSize, split, reader, copyOnSelect } = useSettings();
   const words = text.menu;
   return (
     <div class="menu-look">
@@ -90,6 +93,14 @@ function Look() {
           <button type="button" class="button button-small" aria-label={words.larger} title={words.larger} onClick={() => zoom(1, fontSize)}>A+</button>
         </span>
       </div>
+      {splits && <div class="menu-line">
+        <span>{words.lessonWidth}</span>
+        <span class="stepper">
+          <button type="button" class="button button-small" aria-label={words.narrower} title={words.narrower} onClick={() => setSplit(split - WIDER)}>−</button>
+          <button type="button" class="button button-small" title={words.usualWidth} onClick={() => setSplit(SPLIT.usual)}>{Math.round(split)} %</button>
+          <button type="button" class="button button-small" aria-label={words.wider} title={words.wider} onClick={() => setSplit(split + WIDER)}>+</button>
+        </span>
+      </div>}
       <div class="menu-line"><span>{text.theme.label}</span><ThemeSwitch words /></div>
       <Choice name="colours" label={words.colours} options={words.colourNames} />
       <Choice name="keyRow" label={words.keyRow} options={words.keyRowNames} />

@@ -22,9 +22,22 @@ export function useShortcuts(shortcuts: readonly Shortcut[]): void {
   });
 }
 
-/** A shortcut by the key's name or its place on the keyboard. */
+// What a key types with Shift, where the place of the key on a US keyboard is named.
+const TYPED: Readonly<Record<string, string>> = { Period: ".>", Comma: ",<" };
+
+/**
+ * A shortcut by the key's name, or by what it types: letters are where the person's own layout has them. The place on the keyboard counts
+ * only for layouts that type no Latin letters.
+ */
 export function shortcut(keys: string, label: string, names: readonly string[], run: () => void): Shortcut {
-  return { keys, label, run, match: (event) => names.includes(event.key) || names.includes(event.code) };
+  return { keys, label, run, match: (event) => names.some((name) => matches(event, name)) };
+}
+
+function matches({ key, code }: KeyboardEvent, name: string): boolean {
+  if (key === name) return true;
+  const typed = TYPED[name] ?? (/^Key[A-Z]$/.test(name) ? name.slice(3) : null);
+  if (typed === null) return code === name;
+  return /^[!-~]$/.test(key) ? typed.includes(key.toUpperCase()) : code === name;
 }
 
 /** Browsers take these from pages: they close tabs and open windows with them. */

@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from "preact";
 import { useEffect, useReducer, useRef } from "preact/hooks";
-import { set, SPLIT, useSettings } from "../ui/settings.ts";
+import { setSplit, SPLIT, useSettings } from "../ui/settings.ts";
 import { text } from "../ui/strings.ts";
 
 export type Pane = "lesson" | "terminal";
@@ -46,7 +46,7 @@ export function Split({ pane, onPane, lesson, children }: SplitProps) {
 
 /** Dragged, or moved by arrow keys; a double click gives the usual width back. */
 function Splitter({ box, split }: { box: { current: HTMLDivElement | null }; split: number }) {
-  const move = (percent: number) => set({ split: Math.round(Math.min(SPLIT.most, Math.max(SPLIT.least, percent)) * 10) / 10 });
+  const move = setSplit;
   const drag = (event: PointerEvent) => {
     if (event.buttons !== 1 || !box.current) return;
     const { left, width } = box.current.getBoundingClientRect();

@@ -145,7 +145,7 @@ export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
         {active && <Watchers connection={active.connection} />}
         {active && <ConnectionState connection={active.connection} focus={desk.enter} />}
         {narrow && hasText && <PaneSwitch pane={pane} onPane={turn} />}
-        <Menu entries={menu} open={menuOpen} onOpen={setMenuOpen} />
+        <Menu entries={menu} splits={hasText && !narrow && settings().lessonShown} open={menuOpen} onOpen={setMenuOpen} />
       </Header>
       <Split pane={hasText ? pane : "terminal"} onPane={setPane} lesson={hasText ? <LessonText actions={{ run }} /> : null}>
         <Tabs tabs={tabs} active={active} select={(tab) => desk.select(tab, false)} enter={desk.enter} close={close}

@@ -42,6 +42,11 @@ export function settings(): Readonly<Settings> {
   return current;
 }
 
+/** The lesson's width, within what leaves both sides usable. */
+export function setSplit(percent: number): void {
+  set({ split: Math.round(Math.min(SPLIT.most, Math.max(SPLIT.least, percent)) * 10) / 10 });
+}
+
 /** Changes some; they hold in every open tab of this browser. */
 export function set(change: Partial<Settings>): void {
   current = { ...current, ...change };

@@ -252,6 +252,10 @@ const english = {
     smaller: "Smaller text",
     larger: "Larger text",
     usualSize: "Usual size",
+    lessonWidth: "Width of the lesson",
+    narrower: "Narrower lesson",
+    wider: "Wider lesson",
+    usualWidth: "Usual width",
     colours: "Terminal colours",
     colourNames: {
       page: "as the page", dark: "dark", light: "light", contrast: "high contrast", "solarized-dark": "Solarized dark",
