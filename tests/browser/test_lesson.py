@@ -79,7 +79,7 @@ async def test_output_of_a_lesson_has_no_run_button(lab: Lab) -> None:
 
 async def test_the_splitter_moves_by_keys_and_mouse_and_is_remembered(lab: Lab) -> None:
     await lab.start()
-    splitter = lab.page.get_by_role("separator")
+    splitter = lab.page.get_by_role("separator", name="Width of the lesson")
     columns = "() => window.educenterTerminal.cols"
     wide: int = await lab.page.evaluate(columns)
     await splitter.focus()
@@ -133,7 +133,7 @@ async def test_every_command_of_the_demo_lessons_runs(
 
 async def test_the_lessons_width_changes_without_dragging(lab: Lab) -> None:
     await lab.start()
-    splitter = lab.page.get_by_role("separator")
+    splitter = lab.page.get_by_role("separator", name="Width of the lesson")
     await expect(splitter).to_have_attribute("aria-valuenow", "36")
     await lab.page.get_by_role("button", name="Menu").click()
     await lab.page.get_by_role("button", name="Wider lesson").click()

@@ -7,6 +7,7 @@ import { copyText } from "../ui/ui.tsx";
 
 // Fetched beside everything else; the socket opens meanwhile.
 const emulator = import("../terminal/view.ts");
+emulator.catch(() => undefined); // each tab says so itself, which may be later
 
 /** What the terminal wants to know from the person before it goes on. */
 export type Ask = { kind: "paste" | "clipboard"; text: string } | { kind: "link"; uri: string } | { kind: "paste-how" };
