@@ -137,7 +137,7 @@ async def watch(request: web.Request) -> web.Response:
     user = await _user(request)
     found = await request.app[keys.CLASSROOM].watched(request.match_info["id"], user.id)
     title = f"{found.student} · {found.lesson}"
-    shown = {"terminal": found.claim.terminal, "student": found.student, "lesson": found.lesson, "course": found.course}
+    shown = {"terminal": found.claim.terminal, "student": found.student, "about": found.lesson, "course": found.course}
     return _shell(request, "watch", title, user=user.name, **shown)
 
 

@@ -71,6 +71,7 @@ async def test_the_student_is_told_and_never_disturbed(pair: tuple[Lab, Lab]) ->
     await watch(board)
     mark = lab.page.locator(".watchers")
     await expect(mark).to_contain_text("Ms Rivera is watching")
+    await expect(board.page.get_by_role("heading", level=1)).to_contain_text("First steps in a shell")
     await expect(mark).to_have_attribute("title", re.compile("Ms Rivera, since"))
     await board.page.locator(".terminal-host").click()
     await board.type("echo from-the-teacher\n")

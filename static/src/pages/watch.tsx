@@ -50,5 +50,5 @@ function Watch({ terminal, student, lesson, course }: { terminal: string; studen
   );
 }
 
-const { terminal = "", student = "", lesson = "", course = "" } = document.body.dataset;
-show(<Watch terminal={terminal} student={student} lesson={lesson} course={course} />);
+const { terminal = "", student = "", about = "", course = "" } = document.body.dataset;
+show(<Watch terminal={terminal} student={student} lesson={about} course={course} />);
