@@ -130,6 +130,9 @@ class Terminal:
         """Continue here: the viewer, if it is the student's, becomes the driver."""
         if viewer is self.sinks.driver or viewer not in self.sinks.viewers or viewer.user != self.claim.user:
             return
+        if self.mirrored:
+            viewer.close(Unavailable("Another server drives this terminal: attach as its driver", code="released"))
+            return
         last_seq = await self._prepare(viewer, drives=True)
         if viewer in self.sinks.viewers:
             self._drive(viewer)
