@@ -238,6 +238,8 @@ class Page:
         assert self._socket is not None
         if (transport := self._socket._writer.transport) is not None:
             transport.abort()
+        # aiohttp would learn of it only from a read, and nobody reads any more.
+        self._socket._response.close()
 
     async def _send(self, data: bytes) -> None:
         assert self._socket is not None

@@ -162,6 +162,7 @@ async def test_a_whole_lab_by_keyboard_alone(make_lab: MakeLab, server: Server, 
     await lab.press("Control+Shift+Enter")
     await expect(lab.page.get_by_role("tab")).to_have_count(2)
     await lab.prompt()
+    await expect(lab.page.locator("[role=tab][data-running]")).to_have_count(0)
     await lab.press("Control+Shift+X")
     await expect(lab.page.get_by_role("tab")).to_have_count(1)
     await lab.press("Control+Shift+M")

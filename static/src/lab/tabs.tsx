@@ -40,7 +40,7 @@ export function Tabs({ tabs, active, select, close, rename, open, enter, opening
           const troubled = tab.connection.state.name !== "live";
           return (
             <div key={tab.id} role="presentation" class={selected ? "tab tab-active" : "tab"}>
-              <button type="button" role="tab" id={tabId(tab)} class="tab-name" aria-selected={selected} aria-controls={panelId(tab)}
+              <button type="button" role="tab" id={tabId(tab)} class="tab-name" data-running={tab.running ?? undefined} aria-selected={selected} aria-controls={panelId(tab)}
                 aria-keyshortcuts="Delete F2" tabIndex={selected ? 0 : -1} title={tab.title || undefined}
                 onClick={() => { select(tab); enter(); }} onDblClick={() => rename(tab)} onKeyDown={(event) => onKey(event, tab)}>
                 <span class="tab-number">{tab.number}</span> <span class="tab-caption">{tab.caption}</span>
