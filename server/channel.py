@@ -44,8 +44,7 @@ class Channel:
             while not writing.done() and viewer.closing is None:
                 message = await self._browser.receive()
                 if message.type is WSMsgType.TEXT:
-                    if read_json(message.data).get("type") == "take" and viewer.role == "observer":
-                        await self._terminal.take(viewer)
+                    await self._hear(read_json(message.data))
                 elif message.type is WSMsgType.BINARY:
                     self._take(message.data)  # it came in fragments
                 else:
@@ -59,6 +58,23 @@ class Channel:
             await asyncio.wait([writing], timeout=CLOSE_TIMEOUT_S)
         if writing.done():
             writing.result()
+
+    async def _hear(self, message: dict[str, object]) -> None:
+        """A control message; those that this version doesn't know mean nothing."""
+        viewer, terminal = self._viewer, self._terminal
+        match message.get("type"):
+            case "take" if viewer.role == "observer":
+                await terminal.take(viewer)
+            case "ask" | "release" as kind if viewer.role != "driver":
+                if terminal.audience.wish(viewer, to_type=kind == "ask"):
+                    terminal.tell_watchers()
+            case "grant":
+                person, allow = message.get("id"), message.get("allow")
+                if not isinstance(person, str) or not isinstance(allow, bool):
+                    raise BadFrame("grant needs id, a text, and allow, true or false")
+                terminal.audience.decide(viewer, person, allow=allow)
+            case _:
+                pass
 
     def _take(self, data: bytes) -> None:
         """One binary message, in the callback that read it: no task wakes for a key."""
@@ -82,7 +98,7 @@ class Channel:
         viewer, terminal = self._viewer, self._terminal
         match data[0] if data else 0:
             case frames.BROWSER_INPUT:
-                if viewer.role == "driver":
+                if viewer.role != "observer":
                     terminal.write(viewer, *frames.read_browser_input(data))
             case frames.BROWSER_ACK:
                 return terminal.ack(viewer, frames.read_browser_ack(data)) >= ACK_STEP

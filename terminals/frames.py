@@ -24,6 +24,8 @@ MOST_CELLS = 1_000
 """Columns or rows of a terminal."""
 OUTPUT_HEAD = 9
 """Bytes before the output in an O body: the type and the offset."""
+INPUT_HEAD = 17
+"""Bytes before the input in an I body: the type, the writer and the seq."""
 
 ATTACH, INPUT, WRITER, ACK, RESIZE, PING, HANGUP = b"A", b"I", b"W", b"C", b"R", b"P", b"Z"
 # Types as integers, as indexing a body gives them.

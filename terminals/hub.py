@@ -4,6 +4,7 @@ import asyncio
 import time
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 from weakref import WeakValueDictionary
 
 import structlog
@@ -12,6 +13,7 @@ from terminals.door import Door
 from terminals.errors import Cut, Ended, Forbidden, Lost, NotFound, Refused, Taken, TerminalsError, Unavailable
 from terminals.exec import Attach, Exec
 from terminals.feeds import Feeds
+from terminals.grants import Grants
 from terminals.holder import Holder
 from terminals.lxd import Lxd
 from terminals.mirror import Mirror
@@ -27,6 +29,8 @@ log = structlog.get_logger(__name__)
 TICK_S = 2.0
 TOUCH_EVERY = 15
 """Ticks between two notes that these sessions are open."""
+CHECK_EVERY = 5
+"""Ticks between two looks whether who watches still may."""
 DETACH_AFTER_S = 60.0
 """With no viewer for so long the exec is detached: the holder keeps the shell, nothing runs for it on the host."""
 TAMPERED = 1_000
@@ -67,6 +71,7 @@ class Hub:
         self._feeds = feeds
         self._relays = Relays(feeds, self._find)
         feeds.on("gone", self._gone)
+        feeds.on("answer", self._answered)
         self._lxd = lxd
         self._holder = holder
         self._door = door
@@ -150,6 +155,8 @@ class Hub:
                 await self._release_lonely(time.monotonic())
                 if ticks % TOUCH_EVERY == 0:
                     await self._touch()
+                if ticks % CHECK_EVERY == 0:
+                    await self._check_watchers()
             except Exception:
                 # Every terminal here hangs on this loop: it must outlive what nobody foresaw.
                 log.exception("hub_turn_failed")
@@ -198,6 +205,7 @@ class Hub:
             return await self._open_exec(terminal, attach, more)
 
         terminal = Terminal(claim, open_exec, size)
+        self._admit(terminal)
         self._keep(terminal, owned=True)
         return terminal
 
@@ -216,6 +224,11 @@ class Hub:
         held = self._held[name] = _Held(terminal, task, owned)
         return held
 
+    def _admit(self, terminal: Terminal) -> None:
+        """It is ours: here is decided who else may type."""
+        permit = partial(self._store.terminals.watched, terminal.claim.terminal)
+        terminal.audience.grants = Grants(permit, self._store.audits.add, terminal.audience)
+
     async def _open_watched(self, held: _Held, attach: Attach, more: bytes) -> Exec | Mirror:
         """Through its owner, if one lives; else as its owner, politely: nobody is cut off by who only looks."""
         terminal = held.terminal
@@ -224,7 +237,7 @@ class Hub:
             return await self._open_exec(terminal, attach, more)
         owner = await self._presence.owner(name)
         if owner is not None and owner != self._instance:
-            mirror = Mirror(self._feeds, name, owner, self._instance, terminal.watchers)
+            mirror = Mirror(self._feeds, name, owner, self._instance, terminal.audience.people)
             mirror.resized = terminal.follow
             await mirror.open(attach)
             return mirror
@@ -238,6 +251,7 @@ class Hub:
         except Taken as error:
             raise Cut("Another server is taking this terminal over; looking again") from error
         log.info("terminal_claimed", terminal=name, epoch=claim.epoch, polite=True)
+        self._admit(terminal)
         held.owned = True
         return opened
 
@@ -336,6 +350,14 @@ class Hub:
         if held is not None and not held.owned:
             held.terminal.look_again()
 
+    def _answered(self, message: dict[str, object]) -> None:
+        held = self._held.get(str(message["terminal"]))
+        if held is not None and not held.owned:
+            wish, last_seq = cast("int", message["wish"]), cast("int", message["last_seq"])
+            person, state, reason = (str(message[name]) for name in ("person", "state", "reason"))
+            held.terminal.audience.answered(person, wish, state, reason, last_seq)
+            held.terminal.tell_watchers()
+
     async def _let_go(self, held: _Held, reason: TerminalsError) -> None:
         name = held.terminal.claim.terminal
         if self._held.get(name) is held:
@@ -344,6 +366,8 @@ class Hub:
         held.task.cancel()
         await asyncio.gather(held.task, return_exceptions=True)
         await self._relays.drop(name, held.terminal.sinks.relay)
+        if (grants := held.terminal.audience.grants) is not None:
+            await grants.close()
 
     async def _release_lonely(self, now: float) -> None:
         for held in list(self._held.values()):
@@ -354,11 +378,23 @@ class Hub:
                 await self._let_go(held, Unavailable("released", code="released"))
 
     async def _touch(self) -> None:
-        sessions = {terminal.claim.session for terminal in self.terminals if terminal.own_viewers}
+        sessions = {terminal.claim.session for terminal in self.terminals if terminal.audience.own}
         try:
             await self._store.sessions.touch(list(sessions))
         except Unavailable as error:
             log.warning("sessions_not_touched", reason=error.message)
+
+    async def _check_watchers(self) -> None:
+        """Who may not watch any more is sent away: a course's rules and its people change."""
+        for terminal in self.terminals:
+            for viewer in terminal.audience.others:
+                try:
+                    allowed = await self._store.terminals.watched(terminal.claim.terminal, viewer.user)
+                except Unavailable as error:
+                    log.warning("watchers_not_checked", reason=error.message)
+                    return
+                if allowed is None:
+                    viewer.close(NotFound(UNKNOWN))
 
 
 def _moved() -> Unavailable:

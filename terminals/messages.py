@@ -45,8 +45,15 @@ def observer() -> Message:
     return {"type": "role", "role": "observer", "reason": "elsewhere"}
 
 
+def role(name: str, reason: str, last_seq: int) -> Message:
+    """To somebody who watches: may type from now on (`last_seq` as in `attached`), or may not, and why."""
+    if name == "assistant":
+        return {"type": "role", "role": name, "last_seq": last_seq}
+    return {"type": "role", "role": name, "reason": reason}
+
+
 def watchers(people: list[Message]) -> Message:
-    """`people`: `{name, since}` each, since in unix seconds."""
+    """`people`: `{id, name, since, asks, types}` each, since in unix seconds."""
     return {"type": "watchers", "watchers": people}
 
 

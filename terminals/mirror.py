@@ -1,24 +1,27 @@
 """Mirror: a source. A terminal's frames as its owner, another instance, relays them: what an Exec is to the owner."""
 
 import asyncio
+import base64
 from collections.abc import Callable
+from dataclasses import asdict
 
 from terminals import frames
 from terminals.errors import Cut
 from terminals.exec import Attach
 from terminals.feeds import Feeds
 from terminals.frames import BadFrame, Decoder, Hello
+from terminals.person import Person
 from terminals.relay import stream
 
 OPEN_TIMEOUT_S = 5.0
 """From the request to the owner's first entry."""
 
-People = Callable[[], list[dict[str, object]]]
-"""Who watches through this mirror: `{name, since}` each."""
+People = Callable[[], list[Person]]
+"""Who watches through this mirror."""
 
 
 class Mirror:
-    """Until it breaks: then `pump` raises why. `close` must be awaited by who opened it. Nothing goes to the holder."""
+    """Until it breaks: then `pump` raises why. `close` must be awaited by who opened it. Only input goes on to the owner."""
 
     by_door = False
     congested = False
@@ -80,9 +83,14 @@ class Mirror:
             self._ended.set_result(None)
 
     def post(self, data: bytes) -> None:
-        """The beat of the owner's ping says that somebody still watches; all else is the owner's to say."""
-        if data[3:4] == frames.PING and not self._ended.done():
+        """The beat of the owner's ping says that somebody still watches; all else but input is the owner's to say."""
+        if self._ended.done():
+            return
+        if data[3:4] == frames.PING:
             self._ask(fresh=False)
+        elif data[3:4] == frames.INPUT:
+            frame = base64.b64encode(data[3:]).decode()
+            self._feeds.tell(self._owner, "input", terminal=self._terminal, epoch=self.hello.epoch, frame=frame)
 
     async def drain(self) -> None:
         """There is nothing to wait for."""
@@ -102,7 +110,7 @@ class Mirror:
         self._feeds.tell(self._owner, "unwatch", terminal=self._terminal, instance=self._instance)
 
     def _ask(self, *, fresh: bool) -> None:
-        people = self._people()
+        people = [asdict(person) for person in self._people()]
         said = {"terminal": self._terminal, "instance": self._instance, "people": people, "fresh": fresh}
         self._feeds.tell(self._owner, "watch", **said)
 

@@ -4,13 +4,14 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
 from terminals import frames
 from terminals.errors import Unavailable
 from terminals.feeds import Feeds
+from terminals.person import Person
 
 log = structlog.get_logger(__name__)
 
@@ -35,7 +36,7 @@ def stream(terminal: str) -> str:
 @dataclass(slots=True)
 class _Watching:
     until: float
-    people: list[dict[str, object]] = field(default_factory=list)
+    people: list[Person] = field(default_factory=list)
 
 
 class Relay:
@@ -43,6 +44,7 @@ class Relay:
 
     def __init__(self, feeds: Feeds, terminal: str, again: Callable[[], None]) -> None:
         self._feeds = feeds
+        self._terminal = terminal
         self._key = stream(terminal)
         self._again = again
         self._instances: dict[str, _Watching] = {}
@@ -52,13 +54,14 @@ class Relay:
         self._wake = asyncio.Event()
 
     @property
-    def people(self) -> list[dict[str, object]]:
-        """Who watches on other instances: `{name, since}` each."""
+    def people(self) -> list[Person]:
+        """Who watches on other instances."""
         return [person for watching in self._instances.values() for person in watching.people]
 
-    def watch(self, instance: str, people: list[dict[str, object]], *, fresh: bool) -> None:
+    def watch(self, instance: str, people: list[Person], *, fresh: bool) -> None:
         """An instance says that it still watches; `fresh`: from the beginning."""
-        self._instances[instance] = _Watching(time.monotonic() + WATCH_S, people)
+        known = [replace(person, instance=instance) for person in people]
+        self._instances[instance] = _Watching(time.monotonic() + WATCH_S, known)
         if fresh:
             self._behind = True
             self._wake.set()
@@ -66,6 +69,11 @@ class Relay:
     def unwatch(self, instance: str) -> None:
         """Nobody watches there any more."""
         self._instances.pop(instance, None)
+
+    def answer(self, person: Person, wish: int, state: str, reason: str, last_seq: int) -> None:
+        """To a wish of somebody who watches there. Lost, it is told again as long as they are believed to wait."""
+        said = {"person": person.id, "wish": wish, "state": state, "reason": reason, "last_seq": last_seq}
+        self._feeds.tell(person.instance, "answer", terminal=self._terminal, **said)
 
     def wanted(self, now: float) -> bool:
         """Whether anybody still watches."""

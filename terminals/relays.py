@@ -1,13 +1,16 @@
 """Relays: the owner's side of watching from other instances: one relay and its task for each terminal that is watched there."""
 
 import asyncio
+import base64
 import time
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
+from terminals import frames
 from terminals.feeds import Feeds
+from terminals.person import Person
 from terminals.relay import Relay
 from terminals.terminal import Terminal
 
@@ -27,6 +30,7 @@ class Relays:
         """Terminal → the task of its relay."""
         feeds.on("watch", self._watch)
         feeds.on("unwatch", self._unwatch)
+        feeds.on("input", self._input)
 
     def tick(self) -> None:
         """Every 2 s: who doesn't ask any more is forgotten."""
@@ -59,9 +63,18 @@ class Relays:
             terminal.add_relay(relay)
             self._tasks[name] = asyncio.create_task(relay.run(), name=f"relay-{name}")
             log.info("relay_begun", terminal=name)
-        people = cast("list[dict[str, object]]", message["people"])[:MOST_PEOPLE]
-        relay.watch(instance, people, fresh=bool(message["fresh"]))
+        told = cast("list[dict[str, Any]]", message["people"])[:MOST_PEOPLE]
+        relay.watch(instance, [Person(**each) for each in told], fresh=bool(message["fresh"]))
         terminal.tell_watchers()
+
+    def _input(self, message: dict[str, object]) -> None:
+        """Of somebody who types on another instance; what was meant for another owner is dropped, for its page sends it again."""
+        terminal = self._find(str(message["terminal"]))
+        if terminal is None or message["epoch"] != terminal.claim.epoch:
+            return
+        body = base64.b64decode(str(message["frame"]))
+        writer, seq = frames.read_pair(body)
+        terminal.assist(writer, seq, body[frames.INPUT_HEAD :])
 
     def _unwatch(self, message: dict[str, object]) -> None:
         terminal = self._find(str(message["terminal"]))

@@ -14,7 +14,7 @@ from terminals.viewer import Viewer
 
 log = structlog.get_logger(__name__)
 
-MOST = 16
+MOST = 64
 """Pages on one terminal, waiting ones included."""
 
 
@@ -33,6 +33,12 @@ class Sinks:
     def lonely(self) -> bool:
         """Nobody looks or waits, here or elsewhere."""
         return not self.viewers and not self._waiting and self.relay is None
+
+    def typist(self, writer: int) -> Viewer | None:
+        """Who types here as this writer: the driver, or somebody who was let in."""
+        if self.driver is not None and self.driver.writer == writer:
+            return self.driver
+        return next((each for each in self.viewers if each.writer == writer and each.role == "assistant"), None)
 
     def everybody(self) -> list[Viewer]:
         return self.viewers + self._waiting

@@ -8,11 +8,12 @@ from contextlib import suppress
 import structlog
 
 from terminals import frames, messages
+from terminals.answers import TIMEOUT_S, Answers
+from terminals.audience import Audience
 from terminals.errors import Cut, Lost, Refused, TerminalsError, Unavailable
 from terminals.exec import Attach, Exec, refusal
 from terminals.flow import STEP, Flow
 from terminals.frames import BadFrame, Exit, Hello, Status
-from terminals.messages import Message
 from terminals.mirror import Mirror
 from terminals.presence import Facts
 from terminals.relay import Relay
@@ -25,7 +26,6 @@ log = structlog.get_logger(__name__)
 
 READY_TIMEOUT_S = 30
 """A viewer waits so long for the path to the container before it is told to try again."""
-ANSWER_TIMEOUT_S = 5
 SILENCE_S = 10
 """The holder answers every ping; nothing heard for so long means that the path is dead without saying so."""
 CONTROLS = 2_000
@@ -58,7 +58,6 @@ class Terminal:
         self._status: Status | None = None
         self._status_body = b""
         self._status_told = 0.0
-        self._watchers_told: list[Message] = []
         self._ready = asyncio.Event()
         self._ended = asyncio.Event()
         self._caught_up_at = 0
@@ -71,8 +70,8 @@ class Terminal:
         self._typed_at = self._printed_at = 0.0
         """By the monotonic clock; 0: never."""
         self._nonce = 0
-        self._answers: dict[int, asyncio.Future[int]] = {}
-        """Writer → who waits to hear its last seq."""
+        self._answers = Answers(lambda writer: self._post(frames.ask_writer(writer)), self._break)
+        self.audience = Audience(claim.user, self.sinks, self._answers.of)
         self._rejoining: asyncio.Task[None] | None = None
 
     @property
@@ -86,12 +85,7 @@ class Terminal:
         # Rounded: two clocks read one after the other never give the same twice.
         typed, printed = (round(unix - (monotonic - at)) if at else None for at in (self._typed_at, self._printed_at))
         command, shell = (status.command, status.shell) if status else (None, True)
-        return Facts(command, shell, len(self.own_viewers), typed, printed)
-
-    @property
-    def own_viewers(self) -> list[Viewer]:
-        """The student's own pages."""
-        return [viewer for viewer in self.sinks.viewers if viewer.user == self.claim.user]
+        return Facts(command, shell, len(self.audience.own), typed, printed)
 
     @property
     def mirrored(self) -> bool:
@@ -145,10 +139,19 @@ class Terminal:
         viewer.flush()
 
     def write(self, viewer: Viewer, seq: int, data: bytes) -> None:
-        """Input of the driver. With the path cut it is dropped: the page keeps it until K and sends it again."""
-        if viewer is self.sinks.driver and self._ready.is_set():
+        """Input of the driver or an assistant. With the path cut it is dropped: the page keeps it until K and sends it again."""
+        if not self._ready.is_set():
+            return
+        if viewer is self.sinks.driver:
             self._typed_at = time.monotonic()
             self._post(frames.holder_input(viewer.writer, seq, data))
+        elif viewer.role == "assistant":
+            self.assist(viewer.writer, seq, data)
+
+    def assist(self, writer: int, seq: int, data: bytes) -> None:
+        """Input of somebody else, if they were let in; on a mirror the owner decides that."""
+        if self.mirrored or self.audience.may_type(writer, seq, len(data)):
+            self._post(frames.holder_input(writer, seq, data))
 
     @property
     def congested(self) -> bool:
@@ -175,22 +178,12 @@ class Terminal:
         if viewer is self.sinks.driver:
             self._resize(size)
 
-    def watchers(self) -> list[Message]:
-        """Who looks at somebody else's terminal, here and elsewhere: `{name, since}` each."""
-        here = [{"name": each.name, "since": each.since} for each in self.sinks.viewers if each.user != self.claim.user]
-        return here + (self.sinks.relay.people if self.sinks.relay else [])
-
     def tell_watchers(self) -> None:
-        """The student's pages always know who watches."""
-        people = self.watchers()
-        if people == self._watchers_told:
-            return
-        self._watchers_told = people
-        if self.mirrored:
+        """Who watches, or wants to type, has changed, perhaps."""
+        if not self.mirrored:
+            self.audience.review()
+        elif self.audience.moved():
             self._post(frames.ping(0))  # the owner tells the student
-            return
-        for viewer in self.own_viewers:
-            viewer.tell(messages.watchers(people))
 
     def add_relay(self, relay: Relay) -> None:
         """Another instance watches. With watchers only, nothing is held back."""
@@ -221,7 +214,7 @@ class Terminal:
     async def hang_up(self) -> bool:
         """Ends the shell and what runs in it. Whether it is known to be over."""
         with suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
+            async with asyncio.timeout(TIMEOUT_S):
                 await self._ready.wait()
                 # The exit comes after the last byte of output, which a page that doesn't read would hold up.
                 self._flow.ending = True
@@ -365,11 +358,14 @@ class Terminal:
             raise Cut("the holder floods")
         match body[0]:
             case frames.TAKEN:
-                self._taken(*frames.read_pair(body))
+                self._taken(body)
             case frames.NAK:
                 writer, expected, reason = frames.read_nak(body)
-                if self.sinks.driver is not None and self.sinks.driver.writer == writer:
-                    self.sinks.driver.tell(messages.nak(expected, reason))
+                viewer = self.sinks.typist(writer)
+                if viewer is not None:
+                    viewer.tell(messages.nak(expected, reason))
+                else:
+                    self.sinks.pass_on(body)
             case frames.GAP:
                 self._gap(*frames.read_pair(body))
             case frames.STATUS:
@@ -384,12 +380,15 @@ class Terminal:
             case _:
                 pass  # pongs, and what a newer holder may say: that something came is all that we hear
 
-    def _taken(self, writer: int, seq: int) -> None:
-        answer = self._answers.pop(writer, None)
-        if answer is not None and not answer.done():
-            answer.set_result(seq)
-        elif self.sinks.driver is not None and self.sinks.driver.writer == writer:
-            self.sinks.driver.reply(frames.taken(seq))
+    def _taken(self, body: bytes) -> None:
+        writer, seq = frames.read_pair(body)
+        if self._answers.take(writer, seq):
+            return
+        viewer = self.sinks.typist(writer)
+        if viewer is not None:
+            viewer.reply(frames.taken(seq))
+        else:
+            self.sinks.pass_on(body)  # of somebody who types on another instance
 
     def _show(self, body: bytes) -> None:
         try:
@@ -429,12 +428,12 @@ class Terminal:
     def _cut(self, error: Cut) -> None:
         log.warning("exec_cut", terminal=self.claim.terminal, reason=error.message)
         self._ready.clear()
-        self._fail_answers()
+        self._answers.fail()
         self.sinks.tell(messages.detached())
 
     def _exited(self, ended: Exit) -> None:
         self.exit = ended
-        self._fail_answers()
+        self._answers.fail()
         self._ended.set()
         if self._exec is not None:
             self._exec.finish()
@@ -450,7 +449,7 @@ class Terminal:
         if self.over is None:
             self.over = reason
             log.info("terminal_over", terminal=self.claim.terminal, code=reason.code)
-        self._fail_answers()
+        self._answers.fail()
         self._stop_rejoining()
         self._ready.set()
         self._ended.set()
@@ -463,7 +462,7 @@ class Terminal:
         driver = self.sinks.driver
         if driver is not None:
             with suppress(Cut):
-                last_seq = await self._last_seq(driver.writer)
+                last_seq = await self._answers.of(driver.writer)
                 # Another page may drive by now: this one was told `detached`, too, and must hear that it is over.
                 if driver in self.sinks.viewers:
                     self._welcome(driver, last_seq, None)
@@ -487,7 +486,7 @@ class Terminal:
                     if not drives or path is None or self.exit is not None:
                         return 0
                     with suppress(Cut):
-                        last_seq = await self._last_seq(viewer.writer)
+                        last_seq = await self._answers.of(viewer.writer)
                         self._resize(viewer.size)
                         if self._exec is path:
                             return last_seq
@@ -505,8 +504,7 @@ class Terminal:
         viewer.tell(message)
         if self._status is not None:
             viewer.show(messages.status(self._status))
-        if self._watchers_told and viewer.user == self.claim.user:
-            viewer.tell(messages.watchers(self._watchers_told))
+        self.audience.welcome(viewer)
 
     def _coast(self) -> None:
         if self.sinks.driver is None and not self._flow.driven:
@@ -532,33 +530,10 @@ class Terminal:
         if self._exec is not None and (self._scrollback.end >= self._caught_up_at or self.exit is not None):
             self._ready.set()
 
-    async def _last_seq(self, writer: int) -> int:
-        """The last seq that the holder took of `writer`.
-
-        Raises:
-            Cut: the path broke, or the holder doesn't say.
-        """
-        answer = self._answers.get(writer)
-        if answer is None:
-            answer = self._answers[writer] = asyncio.get_running_loop().create_future()
-        self._post(frames.ask_writer(writer))
-        try:
-            async with asyncio.timeout(ANSWER_TIMEOUT_S):
-                return await asyncio.shield(answer)
-        except TimeoutError as error:
-            # An honest holder answers at once. Without an answer the driver can't go on, so this path is no use.
-            cut = Cut("the holder doesn't answer")
-            if self._exec is not None and self._answers.get(writer) is answer:
-                self._exec.abort(cut)
-            raise cut from error
-
-    def _fail_answers(self) -> None:
-        for answer in self._answers.values():
-            if not answer.done():
-                answer.set_exception(Cut("the path broke"))
-                # Whoever waited has it; nobody may be left.
-                answer.exception()
-        self._answers.clear()
+    def _break(self, reason: Cut) -> None:
+        """The holder doesn't answer: another path is better than this one."""
+        if self._exec is not None:
+            self._exec.abort(reason)
 
     def follow(self, size: tuple[int, int]) -> None:
         """The driver, on another instance, has this size now."""

@@ -1,13 +1,16 @@
 """Viewer: one browser socket on a terminal, its role and the bounded queue towards it; the edge drains it."""
 
 import asyncio
+import hashlib
 import json
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
 
+from terminals import messages
 from terminals.errors import TerminalsError
 from terminals.frames import OUTPUT, OUTPUT_HEAD
+from terminals.person import Person
 
 LIMIT = 1_048_576
 """Bytes that may wait for a browser. More than the widest window, so a driver that acks is never over it."""
@@ -23,6 +26,10 @@ class Viewer:
     """`offer` never blocks: over its bound a viewer is marked behind, its queue dropped; it gets a reset when drained."""
 
     def __init__(self, user: int, writer: int, role: str, size: tuple[int, int], name: str = "") -> None:
+        self.id = hashlib.blake2b(writer.to_bytes(8), digest_size=8).hexdigest()
+        """Of this page load, for others: who knows a writer could type in its name."""
+        self.wants = 0
+        """To type into somebody else's terminal: as `Person` has it."""
         self.user = user
         self.name = name
         self.since = round(time.time())
@@ -69,6 +76,26 @@ class Viewer:
         if status != self._shown:
             self._shown = status
             self.tell(status)
+
+    def person(self) -> Person:
+        """As the terminal's owner knows who watches."""
+        types = self.role == "assistant"
+        return Person(self.id, self.user, self.name, self.since, self.writer, self.wants, types)
+
+    def wish(self, *, to_type: bool) -> None:
+        """A new wish, or none any more."""
+        self.wants = time.time_ns() // 1_000_000 if to_type else -1
+        if not to_type:
+            self.let_type(allowed=False, reason="ended")
+
+    def let_type(self, *, allowed: bool, reason: str, last_seq: int = 0) -> None:
+        """The answer to its wish; to a page that types, also that it is over."""
+        role = "assistant" if allowed else "observer"
+        if not allowed:
+            self.wants = -1
+        if role != self.role or not allowed:
+            self.role = role
+            self.tell(messages.role(role, reason, last_seq))
 
     def flush(self) -> None:
         """What is queued goes out: at once and together where the socket takes it, else by who awaits `next`."""

@@ -11,8 +11,8 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
+from terminals import answers, frames, streams, terminal
 from terminals import exec as exec_
-from terminals import frames, streams, terminal
 from terminals.errors import Cut, Refused, TerminalsError
 from terminals.exec import Attach, Exec
 from terminals.lxd import Lxd
@@ -390,7 +390,7 @@ async def told(viewer: Viewer, word: str) -> None:
 async def test_a_holder_that_does_not_say_the_last_seq_is_attached_to_anew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(terminal, "ANSWER_TIMEOUT_S", 0.3)
+    monkeypatch.setattr(answers, "TIMEOUT_S", 0.3)
 
     async def first(path: Attached) -> None:
         await path.hello()

@@ -7,10 +7,11 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RINGS = [
-    {"errors", "frames", "wire", "messages", "scrollback", "flow", "viewer"},
+    {"errors", "frames", "wire", "messages", "scrollback", "flow", "person", "viewer", "answers"},
     {"lxd", "bus", "feeds", "presence", "store"},
     {"streams", "door", "holder", "relay"},
-    {"exec", "sinks"},
+    {"exec", "sinks", "grants"},
+    {"audience"},
     {"mirror"},
     {"terminal", "pool"},
     {"relays"},

@@ -50,7 +50,16 @@ def run(url: str, *words: str) -> "subprocess.Popen[str]":
 
 def test_every_migration_rolls_back_to_nothing_and_applies_again(database: str) -> None:
     names = migrate.apply(database)
-    assert tables(database) == {"users", "courses", "enrolments", "lessons", "sessions", "containers", "terminals"}
+    assert tables(database) == {
+        "users",
+        "courses",
+        "enrolments",
+        "lessons",
+        "sessions",
+        "containers",
+        "terminals",
+        "audits",
+    }
     assert migrate.apply(database) == []
     assert migrate.roll_back(database, len(names)) == names[::-1]
     assert tables(database) == set()
@@ -86,4 +95,4 @@ def test_a_database_that_does_not_answer_is_said_plainly() -> None:
 def test_many_at_once_in_one_process_take_turns(database: str) -> None:
     with ThreadPoolExecutor(4) as threads:
         applied = list(threads.map(lambda _: migrate.apply(database), range(4)))
-    assert sorted(map(len, applied)) == [0, 0, 0, 5]
+    assert sorted(map(len, applied)) == [0, 0, 0, 6]

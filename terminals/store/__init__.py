@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from terminals.store.audits import Audits
 from terminals.store.containers import Containers
 from terminals.store.courses import Courses
 from terminals.store.database import Database
@@ -22,6 +23,7 @@ class Store:
     sessions: Sessions
     containers: Containers
     terminals: Terminals
+    audits: Audits
 
     @classmethod
     def over(cls, database: Database) -> "Store":
@@ -33,4 +35,5 @@ class Store:
             Sessions(database),
             Containers(database),
             Terminals(database),
+            Audits(database),
         )

@@ -36,6 +36,8 @@ class Watched:
     lesson: str
     course: str
     course_title: str
+    assisting: str
+    """What the course says of an instructor's typing: off, ask or allow."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,16 +106,17 @@ class Terminals:
         """What there is to watch, for its student and for the instructors of the course; else, and when it isn't live, None."""
         sql = """
             SELECT t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth,
-                u.name AS student, l.title AS lesson, o.id AS course, o.title AS course_title
+                u.name AS student, l.title AS lesson, o.id AS course, o.title AS course_title, o.assisting
             FROM terminals t JOIN sessions s ON s.id = t.session_id JOIN containers c ON c.session_id = s.id
             JOIN users u ON u.id = s.user_id JOIN lessons l ON l.id = s.lesson_id JOIN courses o ON o.id = l.course_id
-            WHERE t.id = $1 AND s.state = 'live' AND c.state = 'taken' AND (s.user_id = $2 OR EXISTS (
+            WHERE t.id = $1 AND s.state = 'live' AND c.state = 'taken' AND (s.user_id = $2 OR o.watching <> 'off' AND EXISTS (
                 SELECT FROM enrolments e WHERE e.course_id = l.course_id AND e.user_id = $2 AND e.role = 'instructor'))"""
         row = await self._database.row(sql, terminal, user)
         if row is None:
             return None
         claim = Claim(*(row[name] for name in ("terminal", "session", "user", "container", "epoch", "birth")))
-        return Watched(claim, row["student"], row["lesson"], row["course"], row["course_title"])
+        told = (row[name] for name in ("student", "lesson", "course", "course_title", "assisting"))
+        return Watched(claim, *told)
 
     async def reclaim(self, held: Claim, instance: str, least: int) -> Claim | None:
         """Raises the epoch above `least`, which a holder knows; None: somebody claimed after `held`."""
