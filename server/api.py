@@ -1,12 +1,12 @@
 """The JSON API (docs/protocol.md): read the request, call one core function, shape the answer."""
 
-import json
 import re
 from typing import Any
 
 from aiohttp import web
 
 from server import auth, keys
+from server.bodies import read_body
 from terminals.classroom import Seat
 from terminals.errors import Invalid, NotFound
 from terminals.pool import STEPS
@@ -41,7 +41,7 @@ def routes() -> list[web.RouteDef]:
 
 
 async def login(request: web.Request) -> web.Response:
-    body = await _body(request)
+    body = await read_body(request)
     email, password = body.get("email"), body.get("password")
     if not isinstance(email, str) or not isinstance(password, str):
         raise Invalid("Send {email, password}")
@@ -70,7 +70,7 @@ async def lessons(request: web.Request) -> web.Response:
 
 async def start_session(request: web.Request) -> web.Response:
     user = await auth.signed_in(request)
-    lesson = (await _body(request)).get("lesson")
+    lesson = (await read_body(request)).get("lesson")
     if not isinstance(lesson, str):
         raise Invalid("Send {lesson}: a lesson's id")
     session = await request.app[keys.SESSIONS].start(user.id, lesson)
@@ -104,7 +104,7 @@ async def close_terminal(request: web.Request) -> web.Response:
 
 async def name_terminal(request: web.Request) -> web.Response:
     session = await _session(request)
-    title = (await _body(request)).get("title")
+    title = (await read_body(request)).get("title")
     if not isinstance(title, str) or len(title := clean_title(title)) > TITLE:
         raise Invalid(f"Send {{title}}: a name of at most {TITLE} characters, or an empty one")
     await request.app[keys.SESSIONS].name_terminal(request.match_info["terminal"], session.id, title or None)
@@ -113,7 +113,7 @@ async def name_terminal(request: web.Request) -> web.Response:
 
 async def join(request: web.Request) -> web.Response:
     user = await auth.signed_in(request)
-    code = (await _body(request)).get("code")
+    code = (await read_body(request)).get("code")
     if not isinstance(code, str):
         raise Invalid("Send {code}: the code that the teacher gave out")
     await auth.ration(request, f"join:{user.id}", auth.ATTEMPTS)
@@ -155,22 +155,6 @@ async def _session(request: web.Request) -> Session:
     if session is None:
         raise NotFound("There is no such lab")
     return session
-
-
-async def _body(request: web.Request) -> dict[str, Any]:
-    try:
-        found = await request.json()
-    except (ValueError, RecursionError) as error:
-        raise Invalid("The body isn't JSON") from error
-    if not isinstance(found, dict):
-        raise Invalid("The body isn't a JSON object")
-    try:
-        text = json.dumps(found, ensure_ascii=False).encode()
-    except UnicodeEncodeError as error:
-        raise Invalid("The body holds half a character") from error
-    if b"\\u0000" in text:
-        raise Invalid("The body holds a NUL character")
-    return found
 
 
 def _user(user: User) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from server import api, auth, health, keys, middlewares, pages, ws
+from server import api, auth, health, keys, middlewares, pages, teaching, ws
 from server.jobs import running
 from server.metrics import Metrics
 from server.passwords import Passwords
@@ -58,7 +58,7 @@ def build(settings: Settings) -> web.Application:
     app[pages.BUNDLE] = pages.Bundle(settings.static_dir)
     app.cleanup_ctx.extend([_redis, _passwords, _store, _core, _jobs, _world])
     app.on_shutdown.append(_drain)
-    app.add_routes([*api.routes(), *pages.routes(), *health.routes()])
+    app.add_routes([*api.routes(), *teaching.routes(), *pages.routes(), *health.routes()])
     app.router.add_get("/ws/terminals/{id}", ws.terminal_socket)
     if settings.static_dir.is_dir():
         app.router.add_static("/static", settings.static_dir)

@@ -105,6 +105,7 @@ def routes() -> list[web.RouteDef]:
         web.get("/signin", signin),
         web.get(f"/sessions/{{id:{ID}}}", lab),
         web.get(f"/courses/{{id:{COURSE}}}", course),
+        web.get(f"/courses/{{id:{COURSE}}}/help", help_given),
         web.get(f"/watch/{{id:{ID}}}", watch),
     ]
 
@@ -131,6 +132,14 @@ async def course(request: web.Request) -> web.Response:
     user = await _user(request)
     found = await request.app[keys.CLASSROOM].course(request.match_info["id"], user.id)
     return _shell(request, "course", found.title, user=user.name, course=found.id)
+
+
+async def help_given(request: web.Request) -> web.Response:
+    user = await _user(request)
+    found = await request.app[keys.CLASSROOM].course(request.match_info["id"], user.id)
+    return _shell(
+        request, "help", f"Watching and typing · {found.title}", user=user.name, course=found.id, about=found.title
+    )
 
 
 async def watch(request: web.Request) -> web.Response:

@@ -11,7 +11,7 @@ const dist = join(root, "dist");
 
 const result = await build({
   absWorkingDir: root,
-  entryPoints: ["src/pages/signin.tsx", "src/pages/lessons.tsx", "src/pages/course.tsx", "src/pages/watch.tsx", "src/pages/lab.tsx", "src/css/error.css", "src/icon.svg"],
+  entryPoints: ["src/pages/signin.tsx", "src/pages/lessons.tsx", "src/pages/course.tsx", "src/pages/watch.tsx", "src/pages/help.tsx", "src/pages/lab.tsx", "src/css/error.css", "src/icon.svg"],
   outdir: dist,
   bundle: true,
   splitting: true,

@@ -3,13 +3,20 @@
 import time
 from dataclasses import dataclass
 
-from terminals.errors import NotFound
+import structlog
+
+from terminals.errors import Invalid, NotFound
 from terminals.presence import Facts, Presence
 from terminals.store import Store
+from terminals.store.audits import Account
 from terminals.store.courses import Course
 from terminals.store.sessions import Running
 from terminals.store.terminals import Titled, Watched
 
+log = structlog.get_logger(__name__)
+
+RULES = {"watching": ("off", "notice"), "assisting": ("off", "ask", "allow")}
+"""What a course may say of its instructors in students' terminals."""
 UNKNOWN = "There is no such course, or you don't teach it"
 
 
@@ -22,7 +29,7 @@ class Seat:
 
 
 class Classroom:
-    """Reads; changes nothing."""
+    """Reads, and changes nothing but a course's rules."""
 
     def __init__(self, store: Store, presence: Presence) -> None:
         self._store = store
@@ -38,6 +45,30 @@ class Classroom:
         if found is None:
             raise NotFound(UNKNOWN)
         return found
+
+    async def rule(self, course: str, user: int, wanted: dict[str, object]) -> Course:
+        """Changes rules (`RULES`) of the course, for one of its instructors; the course as it is then.
+
+        Raises:
+            NotFound: as `course`.
+            Invalid: no such rule, or no such value of it.
+        """
+        if not wanted or any(value not in RULES.get(name, ()) for name, value in wanted.items()):
+            known = "; ".join(f"{name}: {', '.join(values)}" for name, values in RULES.items())
+            raise Invalid(f"The rules are {known}")
+        found = await self.course(course, user)
+        changed = {**found.rules, **{name: str(value) for name, value in wanted.items()}}
+        await self._store.courses.rule(found.id, **changed)
+        log.info("rules_changed", course=course, user=user, **wanted)
+        return await self.course(course, user)
+
+    async def audits(self, course: str, user: int) -> list[Account]:
+        """Who typed for whom in the course, the newest first, for one of its instructors.
+
+        Raises:
+            NotFound: as `course`.
+        """
+        return await self._store.audits.of_course((await self.course(course, user)).id)
 
     async def watched(self, terminal: str, user: int) -> Watched:
         """A live terminal that `user` may watch.

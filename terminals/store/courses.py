@@ -18,10 +18,19 @@ class Course:
     students: int
     live: int
     """Students with a running session."""
+    watching: str
+    """What instructors may see of terminals: off, or notice: the student is told."""
+    assisting: str
+    """Whether they may type: off, ask: when the student allows it, or allow."""
+
+    @property
+    def rules(self) -> dict[str, str]:
+        """As `rule` takes them."""
+        return {"watching": self.watching, "assisting": self.assisting}
 
 
 _COURSES = """
-    SELECT c.id, c.title, c.join_code,
+    SELECT c.id, c.title, c.join_code, c.watching, c.assisting,
         (SELECT count(*) FROM enrolments s WHERE s.course_id = c.id AND s.role = 'student') AS students,
         (SELECT count(DISTINCT r.user_id) FROM sessions r JOIN lessons l ON l.id = r.lesson_id
             JOIN enrolments s ON s.user_id = r.user_id AND s.course_id = l.course_id AND s.role = 'student'
@@ -41,6 +50,12 @@ class Courses:
             INSERT INTO courses (id, title, join_code) VALUES ($1, $2, $3)
             ON CONFLICT (id) DO UPDATE SET title = $2, join_code = $3"""
         await self._database.run(sql, course, title, join_code)
+
+    async def rule(self, course: str, watching: str, assisting: str) -> None:
+        """What instructors may do in students' terminals."""
+        await self._database.run(
+            "UPDATE courses SET watching = $2, assisting = $3 WHERE id = $1", course, watching, assisting
+        )
 
     async def enrol(self, course: str, user: int, role: str) -> None:
         """`role`: student or instructor."""

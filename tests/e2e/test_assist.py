@@ -1,4 +1,4 @@
-"""Assisting: an instructor types only where the student or the course allows it, the student sees it, and all of it is accounted for."""
+"""Assisting: an instructor types only where the student or the course allows it; the student sees it; all is accounted for."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable

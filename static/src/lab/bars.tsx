@@ -50,6 +50,32 @@ export function Bars({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
   );
 }
 
+/** Who asks to type, and who may, in any tab: a question that leaves the focus where it is. */
+export function AssistBars({ tabs, active }: { tabs: readonly Tab[]; active: Tab | null }) {
+  const words = text.assisting;
+  return (
+    <div class="bars">
+      {tabs.flatMap((tab) => tab.connection.watchers.filter(({ asks, types }) => asks || types).map((watcher) => {
+        const where = tab === active ? null : tab.label;
+        const answer = (allow: boolean) => { tab.connection.grant(watcher, allow); tab.focus(); };
+        return (
+          <Bar key={`${tab.id} ${watcher.id} ${watcher.types}`} kind={watcher.types ? "warn" : "info"}>
+            <p>{watcher.types ? words.types(watcher.name, where) : words.asks(watcher.name, where)}</p>
+            <div class="buttons">
+              {watcher.types
+                ? <button type="button" class="button" onClick={() => answer(false)}>{words.end}</button>
+                : <>
+                  <button type="button" class="button" onClick={() => answer(false)}>{words.notNow}</button>
+                  <button type="button" class="button button-primary" onClick={() => answer(true)}>{words.allow}</button>
+                </>}
+            </div>
+          </Bar>
+        );
+      }))}
+    </div>
+  );
+}
+
 function Replace({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
   return (
     <div class="buttons">

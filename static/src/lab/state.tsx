@@ -58,7 +58,8 @@ function describe(state: State): string {
 export function Watchers({ connection }: { connection: Connection }) {
   const { watchers } = connection;
   const names = [...new Set(watchers.map((watcher) => watcher.name))];
-  const words = names.length === 0 ? "" : text.watching.by(names);
+  const typing = watchers.find((watcher) => watcher.types);
+  const words = names.length === 0 ? "" : typing ? text.assisting.by(typing.name) : text.watching.by(names);
   const said = useRef(false);
   useEffect(() => {
     if (words || said.current) announce(words || text.watching.ended);
@@ -66,8 +67,8 @@ export function Watchers({ connection }: { connection: Connection }) {
   }, [words]);
   if (!words) return null;
   return (
-    <span class="watchers" data-watchers={names.length} title={watchers.map(({ name, since }) => text.watching.since(name, new Date(since * 1000))).join("\n")}>
-      <span aria-hidden="true">👁</span> {words}
+    <span class={typing ? "watchers watchers-typing" : "watchers"} data-watchers={names.length} title={watchers.map(({ name, since }) => text.watching.since(name, new Date(since * 1000))).join("\n")}>
+      <span aria-hidden="true">{typing ? "⌨" : "👁"}</span> {words}
     </span>
   );
 }

@@ -138,6 +138,6 @@ export class Tab {
     // The first change comes from within the constructor of the connection.
     const { role, state } = this.connection ?? { role: "driver", state: { name: "connecting" } };
     const over = state.name === "exited" || state.name === "lost" || state.name === "closed";
-    this.view?.setDriver(role === "driver", role === "driver" && !over);
+    this.view?.setDriver(role === "driver", role !== "observer" && !over);
   }
 }

@@ -7,7 +7,7 @@ import { settings, set } from "../ui/settings.ts";
 import { text } from "../ui/strings.ts";
 import { announce, copyText, ErrorNote, Header } from "../ui/ui.tsx";
 import { type Question, QuestionDialog, TerminalAsk } from "./asks.tsx";
-import { Bars } from "./bars.tsx";
+import { AssistBars, Bars } from "./bars.tsx";
 import { useDesk } from "./desk.ts";
 import { KeyRow, useKeyRow } from "./keyrow.tsx";
 import { lessonText, LessonText } from "./lesson.tsx";
@@ -153,6 +153,7 @@ export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
         {desk.error && <div class="bars"><div class="bar bar-warn">
           <ErrorNote error={desk.error} /><button type="button" class="button" onClick={() => { desk.forgive(); desk.enter(); }}>{text.ok}</button>
         </div></div>}
+        <AssistBars tabs={tabs} active={active} />
         {active && <Bars tab={active} closeTab={(tab) => void desk.close(tab)} openTab={() => void desk.open()} />}
         {active && finding && <SearchBar key={active.id} tab={active} onClose={() => { setFinding(false); desk.enter(); }} />}
         <Panels desk={desk} />

@@ -27,6 +27,9 @@ export type State =
   | { name: "lost"; message: string }
   | { name: "closed"; code: number; reason: string }; // 4401, 4403, 4404, 4408: the page decides
 
+/** What became of the wish to type into somebody else's terminal; `reason` as the server gives it. */
+export type Assist = { name: "none"; reason: string | null } | { name: "asked" } | { name: "typing" };
+
 export interface Events {
   changed(): void; // state, role, status, question or notice
 }
@@ -40,6 +43,7 @@ export class Connection {
   status: Status | null = null;
   doubt: Doubt | null = null;
   watchers: readonly Watcher[] = []; // who looks at the student's terminal
+  assist: Assist = { name: "none", reason: null };
   refusal: string | null = null; // why the server sent us away last, until we are let in again
 
   private readonly input = new InputQueue();
@@ -84,7 +88,7 @@ export class Connection {
 
   /** Keys, pastes and the emulator's answers. */
   send(bytes: Uint8Array): void {
-    if (this.role !== "driver" || !this.accepting) return;
+    if (this.role === "observer" || !this.accepting) return;
     const queued = this.input.push(bytes);
     if (this.doubt?.kind === "question") return this.raise({ kind: "question", keys: this.input.describe() });
     if (!queued) return this.raise({ kind: "too-large", keys: "" });
@@ -105,6 +109,22 @@ export class Connection {
     if (asked && send) this.sendAgain();
     if (asked && !send) this.renew();
     this.events.changed();
+  }
+
+  /** Who watches asks to type; the student, or the course, decides. */
+  ask(): void {
+    this.wish({ name: "asked" }, "ask");
+  }
+
+  /** Takes the wish back, or ends the typing. */
+  release(): void {
+    this.wish({ name: "none", reason: null }, "release");
+    this.stopTyping();
+  }
+
+  /** The student's answer to who asks, or the end for who types. */
+  grant(watcher: Watcher, allow: boolean): void {
+    this.say({ type: "grant", id: watcher.id, allow });
   }
 
   /** Becomes the driver again, after another page took over. */
@@ -173,7 +193,7 @@ export class Connection {
     this.heartbeat.heard();
     this.sentSize = screen.size();
     socket.send(JSON.stringify({
-      type: "attach", writer: this.input.writer, role: this.role, ...this.sentSize,
+      type: "attach", writer: this.input.writer, role: this.watches ? "observer" : this.role, ...this.sentSize,
       birth: this.birth, offset: this.birth === null ? 0 : this.output.handed, ticket: this.ticket,
     }));
   }
@@ -246,8 +266,8 @@ export class Connection {
     switch (message.type) {
       case "attached": return this.onAttached(message);
       case "progress": return this.onProgress(message.step);
-      case "role": return this.onRole(message.role);
-      case "size": return this.role === "observer" ? this.output.screen?.follow(message) : undefined;
+      case "role": return this.watches ? this.onAnswer(message) : this.onRole(message.role);
+      case "size": return this.role !== "driver" ? this.output.screen?.follow(message) : undefined;
       case "status":
         this.status = message;
         return this.events.changed();
@@ -281,6 +301,7 @@ export class Connection {
     this.change(message.role === "driver" || this.watches ? { name: "live", roundTrip: null } : { name: "elsewhere" });
     if (same) this.output.resume(message.live);
     else this.output.beginAnew(message.live, message);
+    if (this.watches) this.wishAgain();
     if (message.role === "observer") this.output.screen?.follow(message);
     else if (this.output.screen) this.resize(this.output.screen.size());
     this.heartbeat.begin();
@@ -302,6 +323,41 @@ export class Connection {
       if (this.output.screen) this.resize(this.output.screen.size());
       this.sendAgain();
     }
+  }
+
+  // --- to type into somebody else's terminal
+
+  private wish(assist: Assist, type: "ask" | "release"): void {
+    this.assist = assist;
+    this.say({ type });
+    this.events.changed();
+  }
+
+  /** A new socket: whoever holds the terminal must hear of the wish again. Who was let in isn't asked about again. */
+  private wishAgain(): void {
+    this.role = "observer";
+    if (this.assist.name !== "none") this.say({ type: "ask" });
+  }
+
+  private onAnswer({ role, reason, last_seq }: { role: Role; reason?: string; last_seq?: number }): void {
+    if (role === "assistant") {
+      this.role = role;
+      this.assist = { name: "typing" };
+      this.resumeInput(last_seq ?? 0, 0);
+    } else {
+      if (this.assist.name !== "none") this.assist = { name: "none", reason: reason ?? null };
+      this.stopTyping();
+    }
+    this.events.changed();
+  }
+
+  /** Keys that weren't taken are dropped: they were meant for a moment that is over. */
+  private stopTyping(): void {
+    if (this.role !== "assistant") return;
+    this.role = "observer";
+    this.heartbeat.input(false);
+    if (this.input.pending > 0) this.renew();
+    this.events.changed();
   }
 
   private onExit({ code, offset }: { code: number; offset: number }): void {
@@ -357,7 +413,7 @@ export class Connection {
 
   private flush(): void {
     const held = this.nakTimer !== undefined || this.doubt?.kind === "question";
-    if (!this.attached || this.role !== "driver" || held) return;
+    if (!this.attached || this.role === "observer" || held) return;
     for (let frame = this.input.next(); frame; frame = this.input.next()) this.transmitInput(frame.seq, frame.bytes);
   }
 
@@ -367,7 +423,7 @@ export class Connection {
   }
 
   private onNak(expected: number, reason: "order" | "unknown" | "full"): void {
-    if (this.role !== "driver" || this.nakTimer !== undefined) return; // already on its way again
+    if (this.role === "observer" || this.nakTimer !== undefined) return; // already on its way again
     if (reason === "unknown") return this.giveUp();
     // Not `resume`: a nak that was overtaken by a K expects less than we still hold, and means nothing any more.
     this.input.taken(expected - 1);
@@ -400,6 +456,10 @@ export class Connection {
     if (over && state.name !== "closed") return;
     this.state = state;
     this.events.changed();
+  }
+
+  private say(message: object): void {
+    if (this.attached && this.socket?.readyState === WebSocket.OPEN) this.socket.send(JSON.stringify(message));
   }
 
   private transmit(bytes: Uint8Array<ArrayBuffer>): void {

@@ -3,7 +3,7 @@
 export const SUBPROTOCOL = "educenter.terminal.v1";
 export const MAX_INPUT = 16_384; // bytes in one I frame
 
-export type Role = "driver" | "observer";
+export type Role = "driver" | "observer" | "assistant";
 export interface Size { cols: number; rows: number }
 
 export type ServerFrame =
@@ -17,11 +17,11 @@ export interface Status { shell: boolean; command: string; alternate: boolean; b
 
 export interface Attached { birth: string; live: number; last_seq: number; role: Role; cols: number; rows: number; ticket: string | null }
 
-export interface Watcher { name: string; since: number } // unix seconds
+export interface Watcher { id: string; name: string; since: number; asks: boolean; types: boolean } // since: unix seconds
 export type ServerMessage =
   | ({ type: "attached" } & Attached)
   | { type: "progress"; step: string }
-  | { type: "role"; role: Role; reason?: string }
+  | { type: "role"; role: Role; reason?: string; last_seq?: number }
   | ({ type: "size" } & Size)
   | ({ type: "status" } & Status)
   | { type: "watchers"; watchers: Watcher[] }

@@ -114,7 +114,8 @@ function Board({ id }: { id: string }) {
       <main class="page">
         <div class="course-head">
           <h1>{live?.course.title ?? document.title.split(" · ")[0]}</h1>
-          {live && <p class="lesson-facts"><span>{text.course.live(live.sessions.length)}</span><span>{text.course.students(live.students)}</span></p>}
+          {live && <p class="lesson-facts"><span>{text.course.live(live.sessions.length)}</span><span>{text.course.students(live.students)}</span>
+            <a href={`/courses/${encodeURIComponent(id)}/help`}>{text.help.title}</a></p>}
         </div>
         {error && <ErrorNote error={error} />}
         {error && live && error.status !== 404 && <p class="hint">{text.course.stale((performance.now() - at) / 1000)}</p>}

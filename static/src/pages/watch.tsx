@@ -6,7 +6,7 @@ import { Tab } from "../lab/tab.ts";
 import "../terminal/fonts.ts";
 import { goToSignIn, keepSignedIn } from "../ui/api.ts";
 import { text } from "../ui/strings.ts";
-import { Centred, Header, show } from "../ui/ui.tsx";
+import { announce, Centred, Header, show } from "../ui/ui.tsx";
 import "@xterm/xterm/css/xterm.css";
 import "../css/lab.css";
 
@@ -14,7 +14,7 @@ function Watch({ terminal, student, lesson, course }: { terminal: string; studen
   const [, redraw] = useReducer<number, void>((count) => count + 1, 0);
   const [tab] = useState(() => new Tab({ id: terminal, number: 1, name: student }, () => queueMicrotask(() => redraw()), true));
   const panel = useRef<HTMLDivElement>(null);
-  const { state } = tab.connection;
+  const { state, assist } = tab.connection;
   useEffect(keepSignedIn, []);
   useEffect(() => {
     if (panel.current) tab.mount(panel.current);
@@ -27,6 +27,7 @@ function Watch({ terminal, student, lesson, course }: { terminal: string; studen
     document.documentElement.dataset["terminalState"] = state.name;
     globalThis.educenterTerminal = tab.view?.term;
   });
+  useEffect(() => { if (assist.name === "typing") tab.focus(); }, [assist.name]);
   const board = `/courses/${encodeURIComponent(course)}`;
   if (state.name === "closed" && state.code === 4401) goToSignIn();
   if (state.name === "closed" || state.name === "lost") return (
@@ -43,9 +44,26 @@ function Watch({ terminal, student, lesson, course }: { terminal: string; studen
         <a class="button button-quiet" href={board}>{text.watching.back}</a>
       </Header>
       <main class="watch-pane">
-        <p class="watch-note">{text.watching.note(student)}</p>
+        <Help tab={tab} student={student} />
         <div class="panels"><div ref={panel} class="panel" /></div>
       </main>
+    </div>
+  );
+}
+
+/** From watching to typing and back. */
+function Help({ tab: { connection }, student }: { tab: Tab; student: string }) {
+  const { assist, state } = connection;
+  const words = text.assisting;
+  const said = assist.name === "typing" ? words.youType(student) : assist.name === "asked" ? words.waiting(student)
+    : assist.reason ? words.reason(assist.reason, student) : text.watching.note(student);
+  useEffect(() => announce(said), [said]);
+  return (
+    <div class={`watch-note watch-${assist.name}`} data-assist={assist.name}>
+      <p>{said}</p>
+      {assist.name === "none"
+        ? <button type="button" class="button button-small" aria-disabled={state.name !== "live"} onClick={() => { if (state.name === "live") connection.ask(); }}>{words.ask}</button>
+        : <button type="button" class="button button-small" onClick={() => connection.release()}>{assist.name === "typing" ? words.release : text.cancel}</button>}
     </div>
   );
 }

@@ -40,6 +40,9 @@ export interface LiveSession {
 }
 export interface Live { course: { id: string; title: string; join_code: string | null }; students: number; sessions: LiveSession[] }
 
+export interface Rules { watching: "off" | "notice"; assisting: "off" | "ask" | "allow" }
+export interface Audit { id: string; who: string; whom: string; session: string; terminal: string; role: "assistant"; from: string; to: string; bytes: number }
+
 export class ApiError extends Error {
   readonly status: number; // 0: no answer at all
   readonly code: string;
@@ -93,6 +96,9 @@ export const api = {
   end: (session: string) => call<null>("DELETE", `/api/sessions/${id(session)}`),
   courses: () => call<{ courses: Course[] }>("GET", "/api/courses"),
   live: (course: string) => call<Live>("GET", `/api/courses/${id(course)}/live`),
+  rules: (course: string) => call<Rules>("GET", `/api/courses/${id(course)}/rules`),
+  changeRules: (course: string, rules: Partial<Rules>) => call<Rules>("PATCH", `/api/courses/${id(course)}/rules`, rules),
+  audits: (course: string) => call<{ audits: Audit[] }>("GET", `/api/courses/${id(course)}/audits`),
   join: (code: string) => call<{ course: { id: string; title: string } }>("POST", "/api/enrolments", { code }),
   openTerminal: (session: string) => call<{ id: string }>("POST", `/api/sessions/${id(session)}/terminals`),
   renameTerminal: (session: string, terminal: string, title: string) =>

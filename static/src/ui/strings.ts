@@ -230,6 +230,44 @@ const english = {
     gone: "This terminal is closed, or its lab has ended.",
   },
 
+  assisting: {
+    ask: "Ask to type",
+    waiting: (student: string) => `You asked to type. Waiting for ${student} to answer.`,
+    youType: (student: string) => `You can type. ${student} sees that you do, and everything is accounted for.`,
+    release: "Stop typing",
+    reason: (reason: string, student: string) =>
+      ({
+        refused: `${student} doesn't want help just now. You are still watching.`,
+        ended: "Typing is over. You are still watching.",
+        off: "In this course nobody types in students' terminals. You are still watching.",
+        away: `${student} has been away for a while, so typing is over. You are still watching.`,
+      })[reason] ?? "That could not be arranged just now. Try again in a moment.",
+    by: (name: string) => `${name} can type`,
+    asks: (name: string, where: string | null) => `${name} asks to type ${where ? `in terminal ${where}` : "here"}.`,
+    types: (name: string, where: string | null) => `${name} can type ${where ? `in terminal ${where}` : "here"}. You can go on typing, too.`,
+    allow: "Allow",
+    notNow: "Not now",
+    end: "End",
+  },
+
+  help: {
+    title: "Watching and typing",
+    loading: "Loading…",
+    rules: "What this course allows",
+    watching: "Watching students' terminals",
+    watchings: { notice: "Yes; the student always sees who watches", off: "No" },
+    assisting: "Typing in them",
+    assistings: { ask: "When the student allows it, each time", allow: "Without asking; the student sees it and can end it", off: "No" },
+    always: "A change holds at once, for who watches now within ten seconds.",
+    saved: "Saved.",
+    account: "Who typed for whom",
+    what: "Kept for good, and nobody can change it. What was typed is not kept.",
+    none: "Nobody has typed in a student's terminal yet.",
+    columns: ["When", "Who", "In whose terminal", "For", "Typed"],
+    when: (at: Date) => at.toLocaleString("en", { dateStyle: "medium", timeStyle: "short" }),
+    bytes: (count: number) => plural(count, "byte"),
+  },
+
   keys: {
     row: "Terminal keys",
     escape: "Esc", tab: "Tab", ctrl: "Ctrl", alt: "Alt", paste: "Paste",
