@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 import structlog
@@ -21,6 +22,9 @@ OVERHEAD = 64
 ENTRY = 32_768
 """Bytes of frames in one entry, about."""
 COALESCE_S = 0.01
+"""What comes is held back for so long: the echo's way to the student, whose cores it would take, is over by then."""
+FULL = LIMIT // 4
+"""Bytes that aren't held back any longer."""
 WATCH_S = 6.0
 """Who watches says so every 2 s; who hasn't for so long is gone."""
 AWAY_S = 1.0
@@ -52,6 +56,7 @@ class Relay:
         self._bytes = 0
         self._behind = True
         self._wake = asyncio.Event()
+        self._full = asyncio.Event()
 
     @property
     def people(self) -> list[Person]:
@@ -93,6 +98,8 @@ class Relay:
             return
         self._queue.append(body)
         self._bytes += len(body) + OVERHEAD
+        if self._bytes > FULL:
+            self._full.set()
         if self._bytes > LIMIT:
             self._queue.clear()
             self._bytes = 0
@@ -111,7 +118,11 @@ class Relay:
         """For ever: what was offered, as few entries as a hundredth of a second allows."""
         while True:
             await self._wake.wait()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(COALESCE_S):
+                    await self._full.wait()
             self._wake.clear()
+            self._full.clear()
             if self._behind:
                 self._again()
             queued, self._queue, self._bytes = self._queue, deque(), 0
@@ -122,7 +133,6 @@ class Relay:
                 self._behind = True
                 self._wake.set()
                 await asyncio.sleep(AWAY_S)
-            await asyncio.sleep(COALESCE_S)
 
     async def end(self) -> None:
         """The owner lets the terminal go: who watches looks for the next one."""
