@@ -10,13 +10,15 @@ import socket
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import NoReturn
 
 import uvloop
 from aiohttp import web
 
-from server import app, logs, migrate, seed
+from server import app, logs, migrate, seed, workers
 from server.passwords import Passwords
 from server.settings import BadSettings, Settings, read
+from server.signals import Signals
 from terminals.bus import Bus
 from terminals.errors import Conflict, TerminalsError
 from terminals.holder import Holder
@@ -28,6 +30,10 @@ BACKLOG = 1024
 """A class that reconnects at once."""
 SHUTDOWN_S = 5
 """After the drain, for requests that are still being answered."""
+WORKERS = (
+    "so many processes on one port, each an instance of its own (1). One that dies is started again; "
+    "SIGTERM drains all. /metrics answers for whichever was reached"
+)
 
 
 def main() -> int:
@@ -63,7 +69,8 @@ def parser() -> argparse.ArgumentParser:
         found.set_defaults(command=command)
         return found
 
-    add("serve", serve, "Serve pages, API and terminals on HOST:PORT until SIGTERM, which drains.")
+    serving = add("serve", serve, "Serve pages, API and terminals on HOST:PORT until SIGTERM, which drains.")
+    serving.add_argument("--workers", type=_workers, default=1, metavar="N", help=WORKERS)
     migrating = add(
         "migrate", migrate_database, "Bring the database to this version. Safe at any time, also twice at once."
     )
@@ -88,7 +95,13 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def serve(settings: Settings, _arguments: argparse.Namespace) -> int:
+def _workers(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= workers.MOST:
+        raise argparse.ArgumentTypeError(f"say a number from 1 to {workers.MOST}")
+    return int(text)
+
+
+def serve(settings: Settings, arguments: argparse.Namespace) -> int:
     """Runs until SIGTERM or SIGINT."""
     listener = _listen(settings)
     if listener is None:
@@ -96,15 +109,25 @@ def serve(settings: Settings, _arguments: argparse.Namespace) -> int:
     # What was imported stays: a collection that walks it stops everybody's keys for tens of milliseconds.
     gc.collect()
     gc.freeze()
+    if arguments.workers == 1:
+        _run(settings, listener)
+    return workers.Workers(arguments.workers, listener, lambda: _run(settings.anew(), listener)).run()
+
+
+def _run(settings: Settings, listener: socket.socket) -> NoReturn:
+    """One instance, in this process."""
     loop = uvloop.new_event_loop()
     asyncio.set_event_loop(loop)
+    application = app.build(settings)
+    application.on_startup.insert(0, Signals().listen)
     web.run_app(
-        app.build(settings),
+        application,
         sock=listener,
         loop=loop,
         print=None,
         access_log=None,
         shutdown_timeout=SHUTDOWN_S,
+        handle_signals=False,
         handler_cancellation=False,
     )
     # Python waits for its threads at exit, and a call that LXD doesn't answer takes 70 s: the drain is done, so go.

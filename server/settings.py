@@ -3,7 +3,7 @@
 import ipaddress
 import secrets
 import socket
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -53,6 +53,10 @@ class Settings:
     log_level: str
     log_format: str
     instance: str
+
+    def anew(self) -> "Settings":
+        """The same for another process: an instance's name is one process's own."""
+        return replace(self, instance=_drawn(self.instance.rpartition("-")[0]))
 
     @property
     def secure(self) -> bool:
@@ -118,12 +122,16 @@ def read(env: Env | None = None) -> Settings:
         log_level=env.str("LOG_LEVEL", "info").lower(),
         log_format=env.str("LOG_FORMAT", "auto").lower(),
         # Several may run on one host, and one that starts again must not get what was meant for the one before.
-        instance=f"{env.str('INSTANCE', '') or socket.gethostname()}-{secrets.token_hex(3)}",
+        instance=_drawn(env.str("INSTANCE", "") or socket.gethostname()),
     )
     problems += _problems(settings)
     if problems:
         raise BadSettings(problems)
     return settings
+
+
+def _drawn(name: str) -> str:
+    return f"{name}-{secrets.token_hex(3)}"
 
 
 def _origin(text: str) -> str:

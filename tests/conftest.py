@@ -34,7 +34,8 @@ START_TIMEOUT_S = 20
 class Server:
     """A server process as operators run it: `python -m server serve` with its settings in the environment."""
 
-    def __init__(self, log: Path, **settings: str) -> None:
+    def __init__(self, log: Path, *, workers: int = 1, **settings: str) -> None:
+        self.workers = workers
         self.port = int(settings.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
@@ -53,9 +54,8 @@ class Server:
         """Seconds until /readyz answered."""
         began = time.monotonic()
         with self.log.open("ab") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "server", "serve"], cwd=ROOT, env=self.settings, stdout=log, stderr=log
-            )
+            command = [sys.executable, "-m", "server", "serve", "--workers", str(self.workers)]
+            self.process = subprocess.Popen(command, cwd=ROOT, env=self.settings, stdout=log, stderr=log)
         if wait:
             self.until_ready()
         return time.monotonic() - began
@@ -87,6 +87,12 @@ class Server:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(20)
         return time.monotonic() - began
+
+    def worker_pids(self) -> list[int]:
+        """The processes of its workers; none where it is one itself."""
+        assert self.process is not None
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
 
     def logged(self, event: str) -> list[str]:
         """The log lines of an event."""
@@ -136,7 +142,7 @@ def make_server(seeded: None, tmp_path: Path) -> Iterator[Callable[..., Server]]
     made: list[Server] = []
     numbers = itertools.count()
 
-    def make(**settings: str) -> Server:
+    def make(**settings: Any) -> Server:
         made.append(Server(tmp_path / f"server-{next(numbers)}.log", **settings))
         return made[-1]
 

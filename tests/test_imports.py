@@ -19,10 +19,29 @@ RINGS = [
     {"janitor"},
 ]
 """Each ring may import its own and those above it in this list; `viewer` is pure but for an Event."""
-SERVICES = {"pylxd": {"lxd"}, "asyncpg": {"store"}, "redis": {"bus", "feeds", "presence"}, "websockets": {"streams"}}
+SERVICES = {
+    "pylxd": {"lxd"},
+    "asyncpg": {"store"},
+    "redis": {"bus", "feeds", "presence"},
+    "websockets": {"streams"},
+}
 """Outside packages and the rooms of the core that may import each."""
 EDGE = [
-    {"settings", "logs", "passwords", "tickets", "jobs", "migrate", "browser", "hello", "prose", "bodies"},
+    {
+        "settings",
+        "logs",
+        "passwords",
+        "tickets",
+        "jobs",
+        "migrate",
+        "browser",
+        "hello",
+        "prose",
+        "bodies",
+        "workers",
+        "signals",
+        "drain",
+    },
     {"metrics", "seed"},
     {"keys"},
     {"auth", "health"},
