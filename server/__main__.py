@@ -1,4 +1,4 @@
-"""The commands: `python -m server serve | migrate | seed | lxd setup | user …`."""
+"""The commands: `python -m server serve | drain | migrate | seed | lxd setup | user …`."""
 
 import argparse
 import asyncio
@@ -15,13 +15,14 @@ from typing import NoReturn
 import uvloop
 from aiohttp import web
 
-from server import app, logs, migrate, seed, workers
+from server import app, drain, logs, migrate, seed, workers
 from server.passwords import Passwords
 from server.settings import BadSettings, Settings, read
 from server.signals import Signals
 from terminals.bus import Bus
 from terminals.errors import Conflict, TerminalsError
 from terminals.holder import Holder
+from terminals.instances import Instances
 from terminals.pool import Pool
 from terminals.store import Store
 from terminals.store.database import Database
@@ -71,6 +72,18 @@ def parser() -> argparse.ArgumentParser:
 
     serving = add("serve", serve, "Serve pages, API and terminals on HOST:PORT until SIGTERM, which drains.")
     serving.add_argument("--workers", type=_workers, default=1, metavar="N", help=WORKERS)
+    draining = add(
+        "drain",
+        drain_instances,
+        "Ask instances to go, as SIGTERM does, and wait until they are gone: pages go on elsewhere.",
+    )
+    which = draining.add_mutually_exclusive_group(required=True)
+    which.add_argument("instances", nargs="*", default=[], metavar="INSTANCE", help="as --list names it")
+    which.add_argument("--all", action="store_true", help="all that live, at the same time")
+    which.add_argument(
+        "--list", action="store_true", help="only list those that live, and how many terminals each owns"
+    )
+    draining.add_argument("--timeout", type=float, default=30.0, metavar="S", help="seconds to wait (30)")
     migrating = add(
         "migrate", migrate_database, "Bring the database to this version. Safe at any time, also twice at once."
     )
@@ -144,6 +157,21 @@ def _listen(settings: Settings) -> socket.socket | None:
         what = f"HOST={settings.host} PORT={settings.port}: {error.strerror or error}"
         print(f"{what}. Another server may run there: stop it, or choose another PORT", file=sys.stderr)
         return None
+
+
+def drain_instances(settings: Settings, arguments: argparse.Namespace) -> int:
+    async def work() -> int:
+        redis = app.make_redis(settings)
+        try:
+            instances = Instances(redis)
+            if arguments.list:
+                await drain.show(instances)
+                return 0
+            return await drain.drain(instances, Bus(redis), arguments.instances, arguments.timeout)
+        finally:
+            await redis.aclose()
+
+    return asyncio.run(work())
 
 
 def migrate_database(settings: Settings, arguments: argparse.Namespace) -> None:

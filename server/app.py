@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from server import api, auth, health, keys, middlewares, pages, teaching, ws
+from server import api, auth, drain, health, keys, middlewares, pages, teaching, ws
 from server.jobs import running
 from server.metrics import Metrics
 from server.passwords import Passwords
@@ -115,6 +115,7 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     bus = app[keys.BUS] = Bus(app[keys.REDIS])
     bus.on("ended", hub.end_session)
     bus.on("revoked", hub.revoke)
+    bus.on(drain.NOTICE, drain.Drainee(settings.instance).asked)
     app[keys.CLASSROOM] = Classroom(store, presence)
     app[keys.SESSIONS] = Sessions(store, pool, hub, bus, settings.instance)
     yield
@@ -150,4 +151,5 @@ async def _world(app: web.Application) -> AsyncIterator[None]:
 async def _drain(app: web.Application) -> None:
     log.info("server_draining", terminals=len(app[keys.HUB].terminals))
     await app[keys.HUB].drain()
+    await app[keys.PRESENCE].leave()
     log.info("server_drained")

@@ -24,6 +24,8 @@ KEY = "educenter:presence:"
 ALIVE = "educenter:instance:"
 ALIVE_S = 6
 """An instance that hasn't said so for so long is taken for dead by who only watches; whoever drives doesn't ask."""
+LEAVE_S = 1.0
+"""A drain doesn't wait longer for Redis."""
 FORGET = """
     local told = redis.call('GET', KEYS[1])
     if told and cjson.decode(told).instance == ARGV[1] then redis.call('DEL', KEYS[1]) end"""
@@ -68,6 +70,8 @@ class Presence:
         self._soon = asyncio.Event()
         self._told: dict[str, tuple[Facts, float]] = {}
         self._away = False
+        self._telling = asyncio.Lock()
+        self._left = False
 
     async def run(self, gather: Callable[[], Mapping[str, Facts]]) -> None:
         """Tells for ever what `gather` says. Without Redis nobody is told, and everything else goes on."""
@@ -77,12 +81,27 @@ class Presence:
                     await self._soon.wait()
             self._soon.clear()
             try:
-                await self._tell(gather())
+                async with self._telling:
+                    if self._left:
+                        return
+                    await self._tell(gather())
                 self._away = False
             except (RedisError, OSError) as error:
                 if not self._away:
                     log.warning("presence_not_told", reason=str(error))
                 self._away = True
+
+    async def leave(self) -> None:
+        """Tells that this instance is gone, so that nobody waits for its keys to expire. Without Redis they do expire."""
+        self._left = True
+        try:
+            async with asyncio.timeout(LEAVE_S), self._telling, self._redis.pipeline(transaction=False) as pipe:
+                for terminal in self._told:
+                    pipe.execute_command("EVAL", FORGET, 1, KEY + terminal, self._instance)
+                pipe.execute_command("DEL", ALIVE + self._instance)
+                await pipe.execute()
+        except (RedisError, OSError, TimeoutError) as error:
+            log.warning("leaving_not_told", reason=str(error) or f"no answer in {LEAVE_S} s")
 
     def soon(self) -> None:
         """Something that others wait for has changed: it is told now."""
@@ -127,7 +146,7 @@ class Presence:
         }
         gone = self._told.keys() - facts.keys()
         async with self._redis.pipeline(transaction=False) as pipe:
-            pipe.execute_command("SET", ALIVE + self._instance, "", "EX", ALIVE_S)
+            pipe.execute_command("SET", ALIVE + self._instance, len(facts), "EX", ALIVE_S)
             for terminal, each in due.items():
                 pipe.execute_command("SET", KEY + terminal, json.dumps(asdict(each)), "EX", TTL_S)
             for terminal in gone:

@@ -36,6 +36,7 @@ def command(server: Server) -> Callable[..., "subprocess.CompletedProcess[str]"]
     [
         (),
         ("serve",),
+        ("drain",),
         ("migrate",),
         ("seed",),
         ("lxd",),

@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 RINGS = [
     {"errors", "frames", "wire", "messages", "scrollback", "flow", "person", "viewer", "answers"},
-    {"lxd", "bus", "feeds", "presence", "store"},
+    {"lxd", "bus", "feeds", "presence", "instances", "store"},
     {"streams", "door", "holder", "relay"},
     {"exec", "sinks", "grants"},
     {"audience"},
@@ -22,7 +22,7 @@ RINGS = [
 SERVICES = {
     "pylxd": {"lxd"},
     "asyncpg": {"store"},
-    "redis": {"bus", "feeds", "presence"},
+    "redis": {"bus", "feeds", "presence", "instances"},
     "websockets": {"streams"},
 }
 """Outside packages and the rooms of the core that may import each."""
