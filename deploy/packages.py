@@ -12,7 +12,14 @@ RUN = (
 )
 TEST = (
     *(*RUN, "chromium", "fonts-dejavu-core", "fonts-noto-cjk", "fonts-noto-color-emoji"),
-    *("clang", "libclang-rt-14-dev", "gcc-aarch64-linux-gnu", "libc6-dev-arm64-cross", "qemu-user-static"),
+    *(
+        "nginx-light",
+        "clang",
+        "libclang-rt-14-dev",
+        "gcc-aarch64-linux-gnu",
+        "libc6-dev-arm64-cross",
+        "qemu-user-static",
+    ),
 )
 LINT = ("python3-venv", "ca-certificates", "gcc", "libc6-dev", "make", "clang", "clang-tidy", "cppcheck")
 FREE_BYTES = 6 << 30  # packages, environment, image twice (tar and pool), a first class
