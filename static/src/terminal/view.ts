@@ -10,6 +10,7 @@ import type { Screen } from "../link/output.ts";
 import { onSettings, settings } from "../ui/settings.ts";
 import { text } from "../ui/strings.ts";
 import { Characters } from "./characters.ts";
+import { mendErase } from "./erase.ts";
 import { FONT_FAMILY, fontsLoaded } from "./fonts.ts";
 import { type Arrow, Modifiers } from "./keys.ts";
 import { swallowQueries, watchClipboard } from "./queries.ts";
@@ -89,6 +90,7 @@ export class TerminalView implements Screen {
     this.term.loadAddon(new WebLinksAddon(activate, hint));
     this.term.loadAddon(this.fitter);
     this.term.loadAddon(this.search);
+    mendErase(this.term);
     swallowQueries(this.term, () => this.muted);
     watchClipboard(this.term, () => this.muted, (offered) => events.clipboard(offered));
     this.term.open(host);
