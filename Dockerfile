@@ -39,6 +39,7 @@ COPY server server
 RUN rm terminals/holder/*.[ch] terminals/holder/Makefile && python -m compileall -q server terminals
 COPY --from=holder /build/build/holder holder
 COPY --from=front /build/dist static
+COPY --from=front /build/helper/screen.mjs screen.mjs
 
 FROM python:3.11-slim-bookworm
 RUN groupadd --gid 10001 educenter && useradd --uid 10001 --gid educenter --no-create-home --home-dir /app educenter
@@ -50,6 +51,7 @@ ENV PATH=/opt/venv/bin:$PATH \
     PYTHONUNBUFFERED=1 \
     HOLDER_PATH=/app/holder \
     STATIC_DIR=/app/static \
+    SCREEN_SCRIPT=/app/screen.mjs \
     HOST=0.0.0.0 \
     PORT=8000
 USER educenter

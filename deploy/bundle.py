@@ -1,4 +1,4 @@
-"""What is compiled: the front-end bundle (static/dist) and the holder. Each only when its sources changed."""
+"""What is compiled: the front-end bundle (static/dist), the screen helper (static/helper), the holder. Each when changed."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,6 +10,7 @@ from deploy.world import CHECKOUT, World
 
 STATIC = CHECKOUT / "static"
 DIST = STATIC / "dist"
+SCREEN = STATIC / "helper"
 MODULES = STATIC / "node_modules"
 HOLDER = CHECKOUT / "terminals" / "holder"
 
@@ -26,10 +27,10 @@ def modules(made: Environment) -> str:
 
 
 def bundle(made: Environment) -> str:
-    """Builds static/dist."""
-    inputs = [path for path in STATIC.rglob("*") if path.is_file() and not {MODULES, DIST} & set(path.parents)]
+    """Builds static/dist and static/helper."""
+    inputs = [path for path in STATIC.rglob("*") if path.is_file() and not {MODULES, DIST, SCREEN} & set(path.parents)]
     sources, stamp = _hash(inputs), MODULES / ".built"
-    if stamp.exists() and stamp.read_text() == sources and any(DIST.glob("*")):
+    if stamp.exists() and stamp.read_text() == sources and all(any(built.glob("*")) for built in (DIST, SCREEN)):
         return "cached"
     stamp.unlink(missing_ok=True)
     run(*made.npm, "run", "--silent", "build", cwd=STATIC, env=made.variables(), locked=True)

@@ -23,7 +23,7 @@ def clean(world: World) -> None:
     with lock.locked(world.state / "lock", "setting up"):
         _stop(world)
         mounts.release(world.state)
-        for folder in (bundle.DIST, bundle.MODULES, *(CHECKOUT / name for name in CACHES)):
+        for folder in (bundle.DIST, bundle.SCREEN, bundle.MODULES, *(CHECKOUT / name for name in CACHES)):
             shutil.rmtree(folder, ignore_errors=True)
         # --one-file-system: should a mount have stayed after all, what it leads to is not ours to delete.
         run("rm", "-rf", "--one-file-system", world.state)

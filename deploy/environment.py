@@ -42,8 +42,8 @@ class Environment:
 
 def environment(world: World) -> Environment:
     """The one for this world: what runs and builds it, or with all that tests need."""
-    files = ("requirements.txt", "requirements-build.txt") if world.name == "run" else ("requirements-dev.txt",)
-    read = ("requirements.txt", "requirements-build.txt", *files)
+    files = ("requirements.txt",) if world.name == "run" else ("requirements-dev.txt",)
+    read = ("requirements.txt", *files)
     content = b"\0".join((CHECKOUT / name).read_bytes() for name in read)
     python = f"{sys.version} {os.path.realpath(sys.executable)}".encode()
     return Environment(world.state / f"venv-{hashlib.sha256(content + python).hexdigest()[:12]}", files)

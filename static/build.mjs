@@ -1,5 +1,6 @@
 // Bundles src/ into dist/: one script and one stylesheet per page, names that hold their content's hash (so they may be cached for
 // ever), and dist/manifest.json, which maps plain names to hashed ones: {"lab.js": "lab-ABC12345.js", "terminal.js": …}.
+// And src/screen/ into helper/screen.mjs, which the server runs: no browser gets that folder.
 import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -30,6 +31,20 @@ const result = await build({
   assetNames: "[name]-[hash]",
   metafile: true,
   write: false,
+  logLevel: "warning",
+});
+
+const helper = join(root, "helper");
+rmSync(helper, { recursive: true, force: true });
+await build({
+  absWorkingDir: root,
+  entryPoints: ["src/screen/helper.ts"],
+  outfile: join(helper, "screen.mjs"),
+  bundle: true,
+  platform: "node",
+  format: "esm",
+  target: "node22",
+  legalComments: "inline",
   logLevel: "warning",
 });
 

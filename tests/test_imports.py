@@ -8,7 +8,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 RINGS = [
     {"errors", "frames", "wire", "messages", "scrollback", "flow", "person", "viewer", "answers"},
-    {"lxd", "bus", "feeds", "presence", "instances", "store"},
+    {"lxd", "bus", "feeds", "presence", "instances", "store", "helper", "screen"},
     {"streams", "door", "holder", "relay"},
     {"exec", "sinks", "grants"},
     {"audience"},
