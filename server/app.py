@@ -26,6 +26,7 @@ from terminals.janitor import Janitor
 from terminals.lxd import Address, Lxd
 from terminals.pool import Pool
 from terminals.presence import Presence
+from terminals.screen import Screens
 from terminals.sessions import Sessions
 from terminals.store import Store
 from terminals.store.database import Database
@@ -110,7 +111,8 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     pool = Pool(lxd, holder, settings.lxd_pool, settings.deployment, door.devices() if door else {})
     presence = app[keys.PRESENCE] = Presence(app[keys.REDIS], settings.instance)
     feeds = app[keys.FEEDS] = Feeds(app[keys.REDIS], settings.instance)
-    hub = app[keys.HUB] = Hub(store, lxd, holder, pool, presence, feeds, settings.instance, door)
+    screens = Screens(settings.node, settings.screen_script)
+    hub = app[keys.HUB] = Hub(store, lxd, holder, pool, presence, feeds, settings.instance, door, screens)
     app[keys.METRICS].watch(hub, lxd)
     bus = app[keys.BUS] = Bus(app[keys.REDIS])
     bus.on("ended", hub.end_session)
@@ -120,6 +122,7 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     app[keys.SESSIONS] = Sessions(store, pool, hub, bus, settings.instance)
     yield
     await app[keys.SESSIONS].close()
+    await screens.close()
     lxd.close()
 
 

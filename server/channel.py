@@ -146,4 +146,4 @@ class Channel:
                 await close(self._browser, viewer.closing)
                 return
             if not messages and viewer.behind:
-                self._terminal.reset(viewer)
+                await self._terminal.reset(viewer)

@@ -32,8 +32,8 @@ ATTACH, INPUT, WRITER, ACK, RESIZE, PING, HANGUP = b"A", b"I", b"W", b"C", b"R",
 HELLO, OUTPUT, GAP, TAKEN, NAK, STATUS, EXIT, PONG, ERROR = b"HOGKNTXPE"
 BROWSER_INPUT, BROWSER_ACK, BROWSER_RESIZE, BROWSER_PING = b"IARP"
 
-# Only between instances (relay, mirror): the owner lives; the owner lets go.
-BEAT, LEAVE = b"b", b"z"
+# Only between instances (relay, mirror): the owner lives; the owner lets go; a part of what its terminal shows.
+BEAT, LEAVE, PICTURE = b"b", b"z", b"v"
 
 _PAIR = struct.Struct(">QQ")
 _HELLO = struct.Struct(">BBQ16sQQQHHQ")
@@ -46,6 +46,7 @@ _U64 = struct.Struct(">Q")
 _U32 = struct.Struct(">I")
 _ACK = struct.Struct(">QI")
 _SNAPSHOT = struct.Struct(">QQHH")
+_PICTURE = struct.Struct(">?QHH")
 
 # Payload sizes of the fixed-size types; O, T and E are checked where they are read.
 _SIZES = {HELLO: _HELLO.size, GAP: 16, TAKEN: 16, NAK: _NAK.size, EXIT: _EXIT.size, PONG: 4}
@@ -276,6 +277,23 @@ def output(offset: int, data: bytes) -> bytes:
 def snapshot(offset: int, live: int, size: tuple[int, int], data: bytes) -> bytes:
     """A browser's S message: reset, show `data`, go on at `offset`."""
     return b"S" + _SNAPSHOT.pack(offset, live, *size) + data
+
+
+def picture(offset: int, size: tuple[int, int], data: bytes, *, last: bool) -> bytes:
+    """A part of a picture, from instance to instance."""
+    return PICTURE + _PICTURE.pack(last, offset, *size) + data
+
+
+def read_picture(body: bytes) -> tuple[int, tuple[int, int], bytes, bool]:
+    """(offset, size, bytes, whether it is the last part).
+
+    Raises:
+        BadFrame: too short.
+    """
+    if len(body) < 1 + _PICTURE.size:
+        raise BadFrame("frame v too short")
+    last, offset, cols, rows = _PICTURE.unpack_from(body, 1)
+    return offset, (cols, rows), body[1 + _PICTURE.size :], last
 
 
 def gap(start: int, stop: int) -> bytes:

@@ -20,6 +20,7 @@ from terminals.mirror import Mirror
 from terminals.pool import Pool
 from terminals.presence import Facts, Presence
 from terminals.relays import Relays
+from terminals.screen import Screens
 from terminals.store import Store
 from terminals.store.terminals import Claim
 from terminals.terminal import Terminal
@@ -65,6 +66,7 @@ class Hub:
         feeds: Feeds,
         instance: str,
         door: Door | None,
+        screens: Screens | None,
     ) -> None:
         self._store = store
         self._presence = presence
@@ -75,6 +77,7 @@ class Hub:
         self._lxd = lxd
         self._holder = holder
         self._door = door
+        self._screens = screens
         self._pool = pool
         self._instance = instance
         self._held: dict[str, _Held] = {}
@@ -204,7 +207,7 @@ class Hub:
         async def open_exec(attach: Attach, more: bytes) -> Exec:
             return await self._open_exec(terminal, attach, more)
 
-        terminal = Terminal(claim, open_exec, size)
+        terminal = Terminal(claim, open_exec, size, self._screens)
         self._admit(terminal)
         self._keep(terminal, owned=True)
         return terminal
@@ -215,7 +218,7 @@ class Hub:
         async def open_source(attach: Attach, more: bytes) -> Exec | Mirror:
             return await self._open_watched(held, attach, more)
 
-        held = self._keep(Terminal(claim, open_source, (0, 0)), owned=False)
+        held = self._keep(Terminal(claim, open_source, (0, 0), self._screens), owned=False)
         return held.terminal
 
     def _keep(self, terminal: Terminal, *, owned: bool) -> _Held:

@@ -34,6 +34,8 @@ class Mirror:
         self._people = people
         self._end: int | None = None
         """The next byte that is wanted; None before the hello."""
+        self._greeted = False
+        """The frame before was our hello, or a picture behind it."""
         self._early: list[bytes] = []
         self._take: Callable[[list[bytes]], None] = self._early.extend
         self._spoke = asyncio.Event()
@@ -135,6 +137,9 @@ class Mirror:
             raise Cut("the terminal is handed over")
         if self._end is None:
             return []  # of somebody else's beginning
+        if kind == frames.PICTURE[0]:
+            return [body] if self._greeted else []
+        self._greeted = False
         if kind == frames.RESIZE[0]:
             self.resized(frames.read_browser_resize(body))
             return []
@@ -171,6 +176,8 @@ class Mirror:
             start,
         )
         self._end = start
+        # What its owner shows at `start`, where output is missing before it.
+        self._greeted = start == hello.base
         self._spoke.set()
         missing = wanted != frames.FROM_BASE and wanted < start
         return [frames.gap(wanted, start)] if missing else []

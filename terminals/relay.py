@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
@@ -46,7 +46,7 @@ class _Watching:
 class Relay:
     """`offer` never blocks. `run` is a task of who made it; `again` begins the stream anew from the terminal."""
 
-    def __init__(self, feeds: Feeds, terminal: str, again: Callable[[], None]) -> None:
+    def __init__(self, feeds: Feeds, terminal: str, again: Callable[[], Awaitable[None]]) -> None:
         self._feeds = feeds
         self._terminal = terminal
         self._key = stream(terminal)
@@ -124,7 +124,7 @@ class Relay:
             self._wake.clear()
             self._full.clear()
             if self._behind:
-                self._again()
+                await self._again()
             queued, self._queue, self._bytes = self._queue, deque(), 0
             try:
                 await self._feeds.append(self._key, _entries(queued))

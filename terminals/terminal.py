@@ -14,13 +14,15 @@ from terminals.errors import Cut, Lost, Refused, TerminalsError, Unavailable
 from terminals.exec import Attach, Exec, refusal
 from terminals.flow import STEP, Flow
 from terminals.frames import BadFrame, Exit, Hello, Status
+from terminals.history import History
 from terminals.mirror import Mirror
 from terminals.presence import Facts
 from terminals.relay import Relay
-from terminals.scrollback import Scrollback
+from terminals.screen import Screens
+from terminals.screening import Picture
 from terminals.sinks import Sinks
 from terminals.store.terminals import Claim
-from terminals.viewer import TAIL, Viewer
+from terminals.viewer import Viewer
 
 log = structlog.get_logger(__name__)
 
@@ -32,6 +34,8 @@ CONTROLS = 2_000
 """Control frames between two ticks (2 s): an honest holder sends fewer than its owner's frames, and those are limited."""
 STATUS_S = 0.5
 BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
+FULL_SCREEN = b"\x1b[?1049h"
+"""How programs that fill the screen begin."""
 STABLE_S = 2
 """A path that held for so long wasn't made in vain: the next try doesn't wait."""
 
@@ -41,7 +45,7 @@ Opener = Callable[[Attach, bytes], Awaitable[Exec | Mirror]]
 class Terminal:
     """Its `run` is a task of the hub's; viewers come by `attach` and go by `detach`."""
 
-    def __init__(self, claim: Claim, open_exec: Opener, size: tuple[int, int]) -> None:
+    def __init__(self, claim: Claim, open_exec: Opener, size: tuple[int, int], screens: Screens | None = None) -> None:
         self.claim = claim
         self.birth = claim.birth
         self.size = size
@@ -53,7 +57,7 @@ class Terminal:
         self.attaches = 0
         self._open_exec = open_exec
         self._exec: Exec | Mirror | None = None
-        self._scrollback = Scrollback(0)
+        self._scrollback = History(screens, claim.terminal)
         self._flow = Flow(0, time.monotonic())
         self._status: Status | None = None
         self._status_body = b""
@@ -104,12 +108,15 @@ class Terminal:
         """
         with self.sinks.arriving(viewer):
             last_seq = await self._prepare(viewer, drives=viewer.role == "driver")
+            picture = await self._picture(viewer, birth, offset)
+            if self.over is not None:
+                raise self.over
             if viewer.role == "driver":
                 self._drive(viewer)
             else:
                 self._coast()
             self._welcome(viewer, last_seq, ticket)
-            self._replay(viewer, birth, offset)
+            self._replay(viewer, birth, offset, picture)
             self.sinks.join(viewer)
             viewer.flush()
         self.tell_watchers()
@@ -132,10 +139,11 @@ class Terminal:
             self._drive(viewer)
             self._welcome(viewer, last_seq, None)
 
-    def reset(self, viewer: Viewer) -> None:
-        """The viewer was behind and has drained: it begins again from the tail."""
+    async def reset(self, viewer: Viewer) -> None:
+        """The viewer was behind and has drained: it begins again from what stands."""
+        picture = await self._picture(viewer, None, 0)
         viewer.behind = False
-        self._replay(viewer, None, 0)
+        self._replay(viewer, None, 0, picture)
         viewer.flush()
 
     def write(self, viewer: Viewer, seq: int, data: bytes) -> None:
@@ -190,12 +198,13 @@ class Terminal:
         self.sinks.relay = relay
         self._coast()
 
-    def begin_relay(self) -> None:
+    async def begin_relay(self) -> None:
         """What stands now, as a holder would tell it to an owner."""
+        picture = await self._scrollback.picture(self.size, self._status)
         relay, scrollback = self.sinks.relay, self._scrollback
         if relay is None or self.birth is None or not self.attaches:
             return
-        start = max(scrollback.base, scrollback.end - TAIL)
+        start, bodies = scrollback.handed_on(picture)
         hello = Hello(
             version=frames.VERSION,
             exited=self.exit is not None,
@@ -208,8 +217,7 @@ class Terminal:
             rows=self.size[1],
             start=start,
         )
-        now = [hello.body(), *scrollback.since(start)]
-        relay.begin([*now, *filter(None, (self._status_body, self._exit_body))])
+        relay.begin([hello.body(), *bodies, *filter(None, (self._status_body, self._exit_body))])
 
     async def hang_up(self) -> bool:
         """Ends the shell and what runs in it. Whether it is known to be over."""
@@ -231,6 +239,7 @@ class Terminal:
     def close(self, reason: TerminalsError) -> None:
         """Sends everybody away with `reason`; the caller ends `run`."""
         self._finish(reason)
+        self._scrollback.close()
         self.sinks.close(reason)
 
     # -- the source --------------------------------------------------------------------------------------------------
@@ -279,6 +288,9 @@ class Terminal:
         self._controls = 0
         self._tell_status(now)
         self.tell_watchers()
+        if self.audience.others or self.sinks.relay is not None or (self._status and self._status.alternate):
+            self._scrollback.want(self.size, self._status)
+        self._scrollback.tick(now)
         if self.sinks.relay is not None:
             self.sinks.relay.beat()
         self._flow.tick(self._scrollback.end, now)
@@ -296,7 +308,7 @@ class Terminal:
         hello, now = opened.hello, time.monotonic()
         if not again:
             self.birth = hello.birth
-            self._scrollback = Scrollback(hello.start)
+            self._scrollback.skip(hello.start)
             self._flow = Flow(hello.acked, now)
             if not attach.size[0]:
                 self.size = (hello.cols, hello.rows)
@@ -347,6 +359,9 @@ class Terminal:
         if size <= 0 or frames.offset_of(body) != scrollback.end or self._flow.excess(scrollback.end + size):
             raise Cut("the holder sent output that can't be its own")
         scrollback.append(body)
+        if FULL_SCREEN in body:
+            # The holder says so within a second: by then it may have been drawn and its bytes gone.
+            scrollback.want(self.size, self._status)
         self._flow.produced(self._heard_at)
         if scrollback.end > self._head:
             self._printed_at = self._heard_at
@@ -377,6 +392,8 @@ class Terminal:
                 self.sinks.pass_on(body)
             case frames.ERROR:
                 raise refusal(body)
+            case kind if kind == frames.PICTURE[0] and self.mirrored:
+                self._show_picture(body)
             case _:
                 pass  # pongs, and what a newer holder may say: that something came is all that we hear
 
@@ -396,6 +413,8 @@ class Terminal:
         except BadFrame as error:
             raise Cut(f"the holder broke the protocol ({error})") from error
         self._status_body = body
+        if self._status.alternate:
+            self._scrollback.want(self.size, self._status)
         self._tell_status(time.monotonic())
 
     def _tell_status(self, now: float) -> None:
@@ -510,19 +529,34 @@ class Terminal:
         if self.sinks.driver is None and not self._flow.driven:
             self._flow.coasting = True
 
-    def _replay(self, viewer: Viewer, birth: bytes | None, offset: int) -> None:
-        scrollback = self._scrollback
-        if birth == self.birth and scrollback.base <= offset <= scrollback.end and scrollback.end - offset <= TAIL:
+    async def _picture(self, viewer: Viewer, birth: bytes | None, offset: int) -> Picture | None:
+        """What stands, for who can't go on from `offset`; to the driver only of a full screen, which has no history."""
+        if birth == self.birth and self._scrollback.serves(offset):
+            return None
+        if viewer.role == "driver" and not (self._status and self._status.alternate):
+            return None
+        return await self._scrollback.picture(self.size, self._status)
+
+    def _show_picture(self, body: bytes) -> None:
+        """The owner's, of what stands where our output begins: who looks on from before it begins anew."""
+        if self._scrollback.take(body):
+            self._scrollback.want(self.size, self._status)
+            for viewer in self.sinks.viewers:
+                viewer.fall_behind()
+
+    def _replay(self, viewer: Viewer, birth: bytes | None, offset: int, picture: Picture | None) -> None:
+        scrollback, drives = self._scrollback, viewer is self.sinks.driver
+        if birth == self.birth and scrollback.serves(offset):
             for body in scrollback.since(offset):
                 viewer.offer(body)
-            if viewer is self.sinks.driver:
+            if drives:
                 self._flow.ack(offset, scrollback.end, time.monotonic())
         else:
-            start, tail = scrollback.tail(TAIL)
-            if start > 0 and self._status is not None:
-                # A tail that begins in the middle doesn't hold the sequences that set the terminal's modes.
-                tail = b"".join(b"\x1b[?%dh" % mode for mode in self._status.modes) + tail
-            viewer.offer(frames.snapshot(scrollback.end, self._flow.rendered, self.size, tail))
+            live = self._flow.rendered
+            if drives and picture is not None and picture.offset > live:
+                picture = None  # it has swallowed queries that nobody has answered
+            for message in scrollback.beginning(picture, live, self.size, self._status):
+                viewer.offer(message)
         if self.exit is not None:
             viewer.tell(messages.exit_(self.exit))
 
@@ -538,6 +572,7 @@ class Terminal:
     def follow(self, size: tuple[int, int]) -> None:
         """The driver, on another instance, has this size now."""
         self.size = size
+        self._scrollback.resize(size)
         for viewer in self.sinks.viewers:
             viewer.tell(messages.size(*size))
 
@@ -545,6 +580,7 @@ class Terminal:
         if size == self.size:
             return
         self.size = size
+        self._scrollback.resize(size)
         resize = frames.resize(*size)
         self._post(resize)
         self.sinks.pass_on(resize[3:])

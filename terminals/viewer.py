@@ -54,13 +54,17 @@ class Viewer:
             return
         self._bytes += len(body) + OVERHEAD
         if self._bytes > LIMIT:
-            self.behind = True
-            self.times_behind += 1
-            self._queue.clear()
-            self._bytes = 0
-            self._wake.set()
+            self.fall_behind()
         else:
             self._queue.append(body)
+
+    def fall_behind(self) -> None:
+        """What is queued means nothing any more: when drained, it begins anew."""
+        self.behind = True
+        self.times_behind += 1
+        self._queue.clear()
+        self._bytes = 0
+        self._wake.set()
 
     def reply(self, body: bytes) -> None:
         """Queues a K or P message; those survive being behind, but not without bound. It goes at the next `flush`."""
