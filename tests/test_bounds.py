@@ -52,8 +52,8 @@ BOUNDS = {
     "terminal: answers": sinks.MOST,
     "viewer: queue": 2 * viewer.LIMIT,
     "sinks: pages": sinks.MOST,
-    # One batch of the viewer's may go into a socket that had room.
-    "browser: to send": browser.WRITE_LIMIT + viewer.COALESCE + MESSAGE,
+    # What one turn of the loop brought may go into a socket that had room.
+    "browser: to send": browser.WRITE_LIMIT + READ + MESSAGE,
     # aiohttp stops at twice its chunk, after the message that passed it.
     "browser: to read": 2 * DEFAULT_CHUNK_SIZE + browser.MESSAGE_LIMIT,
     "browser: early": browser.EARLY_LIMIT + browser.MESSAGE_LIMIT,
