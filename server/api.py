@@ -1,4 +1,4 @@
-"""The JSON API (docs/protocol.md): read the request, call one core function, shape the answer."""
+"""The JSON API (docs/protocol.md): read the request, call one core function, shape the answer. Teachers' calls: `classroom`."""
 
 import re
 from typing import Any
@@ -7,11 +7,10 @@ from aiohttp import web
 
 from server import auth, keys
 from server.bodies import read_body
-from terminals.classroom import Seat
 from terminals.errors import Invalid, NotFound
 from terminals.pool import STEPS
-from terminals.store.courses import COURSE
 from terminals.store.database import ID
+from terminals.store.hands import Hand
 from terminals.store.lessons import Card
 from terminals.store.sessions import Session
 from terminals.store.terminals import Titled
@@ -19,6 +18,8 @@ from terminals.store.users import User
 
 TITLE = 40
 """Characters of a terminal's name."""
+RAISES = 30
+"""Of one student's hands within `auth.ATTEMPTS_WINDOW_S`: each is kept, and each moves the teacher's page."""
 
 
 def routes() -> list[web.RouteDef]:
@@ -32,11 +33,11 @@ def routes() -> list[web.RouteDef]:
         web.get(f"/api/sessions/{{id:{ID}}}", show_session),
         web.delete(f"/api/sessions/{{id:{ID}}}", end_session),
         web.post("/api/enrolments", join),
-        web.get("/api/courses", courses),
-        web.get(f"/api/courses/{{id:{COURSE}}}/live", live),
         web.post(f"/api/sessions/{{id:{ID}}}/terminals", add_terminal),
         web.patch(f"/api/sessions/{{id:{ID}}}/terminals/{{terminal:{ID}}}", name_terminal),
         web.delete(f"/api/sessions/{{id:{ID}}}/terminals/{{terminal:{ID}}}", close_terminal),
+        web.post(f"/api/sessions/{{id:{ID}}}/hand", raise_hand),
+        web.delete(f"/api/sessions/{{id:{ID}}}/hand", lower_hand),
     ]
 
 
@@ -80,8 +81,9 @@ async def start_session(request: web.Request) -> web.Response:
 async def show_session(request: web.Request) -> web.Response:
     session, store = await _session(request), request.app[keys.STORE]
     terminals = await store.terminals.of_session(session.id) if session.state == "live" else []
+    hand = await store.hands.of_session(session.id, session.course_id) if session.state == "live" else None
     following = await store.lessons.after(session.lesson_id) if session.state == "ended" else None
-    return web.json_response(_shown(session, terminals, following))
+    return web.json_response({**_shown(session, terminals, following), "hand": _hand(hand)})
 
 
 async def end_session(request: web.Request) -> web.Response:
@@ -111,6 +113,21 @@ async def name_terminal(request: web.Request) -> web.Response:
     return web.Response(status=204)
 
 
+async def raise_hand(request: web.Request) -> web.Response:
+    session = await _session(request)
+    terminal = (await read_body(request)).get("terminal") if request.can_read_body else None
+    if terminal is not None and not isinstance(terminal, str):
+        raise Invalid("Send {terminal}: the id of the terminal in front, or null")
+    await auth.ration(request, f"hand:{session.user_id}", RAISES)
+    hand = await request.app[keys.HANDS].put_up(session, terminal)
+    return web.json_response({"hand": _hand(hand)}, status=201)
+
+
+async def lower_hand(request: web.Request) -> web.Response:
+    await request.app[keys.HANDS].lower(await _session(request))
+    return web.Response(status=204)
+
+
 async def join(request: web.Request) -> web.Response:
     user = await auth.signed_in(request)
     code = (await read_body(request)).get("code")
@@ -121,25 +138,6 @@ async def join(request: web.Request) -> web.Response:
     if found is None:
         raise NotFound("No course has this code. Check it with your teacher", code="unknown_code")
     return web.json_response({"course": {"id": found[0], "title": found[1]}}, status=201)
-
-
-async def courses(request: web.Request) -> web.Response:
-    user = await auth.signed_in(request)
-    taught = await request.app[keys.STORE].courses.taught(user.id)
-    shown = [{"id": each.id, "title": each.title, "students": each.students, "live": each.live} for each in taught]
-    return web.json_response({"courses": shown})
-
-
-async def live(request: web.Request) -> web.Response:
-    user = await auth.signed_in(request)
-    course, seats = await request.app[keys.CLASSROOM].live(request.match_info["id"], user.id)
-    return web.json_response(
-        {
-            "course": {"id": course.id, "title": course.title, "join_code": course.join_code},
-            "students": course.students,
-            "sessions": [_seat(seat) for seat in seats],
-        }
-    )
 
 
 def clean_title(text: str) -> str:
@@ -175,28 +173,6 @@ def _card(card: Card) -> dict[str, Any]:
     }
 
 
-def _seat(seat: Seat) -> dict[str, Any]:
-    session = seat.session
-    return {
-        "id": session.id,
-        "student": {"id": str(session.user_id), "name": session.user_name},
-        "lesson": {"id": session.lesson_id, "title": session.lesson_title},
-        "state": session.state,
-        "seconds": session.age,
-        "terminals": [
-            {
-                "id": terminal.id,
-                "title": terminal.title,
-                "position": terminal.position,
-                "command": facts.command if facts else None,
-                "state": state,
-                "quiet_seconds": quiet,
-            }
-            for terminal, facts, state, quiet in seat.terminals
-        ],
-    }
-
-
 def _shown(session: Session, terminals: list[Titled], following: tuple[str, str] | None) -> dict[str, Any]:
     starting, over = session.state == "starting", session.state == "ended"
     return {
@@ -218,3 +194,7 @@ def _shown(session: Session, terminals: list[Titled], following: tuple[str, str]
         "ended": {"by": session.ended_by, "seconds_ago": session.ended_ago} if over else None,
         "next": {"id": following[0], "title": following[1]} if following else None,
     }
+
+
+def _hand(hand: Hand | None) -> dict[str, Any] | None:
+    return {"seconds": hand.age, "place": hand.place, "claimed_by": hand.claimer_name} if hand else None

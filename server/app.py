@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from server import api, auth, drain, health, keys, middlewares, pages, teaching, ws
+from server import api, auth, classroom, drain, health, keys, middlewares, pages, teaching, ws
 from server.jobs import running
 from server.metrics import Metrics
 from server.passwords import Passwords
@@ -20,6 +20,7 @@ from terminals.bus import Bus
 from terminals.classroom import Classroom
 from terminals.door import Door
 from terminals.feeds import Feeds
+from terminals.hands import Hands
 from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.janitor import Janitor
@@ -59,7 +60,7 @@ def build(settings: Settings) -> web.Application:
     app[pages.BUNDLE] = pages.Bundle(settings.static_dir)
     app.cleanup_ctx.extend([_redis, _passwords, _store, _core, _jobs, _world])
     app.on_shutdown.append(_drain)
-    app.add_routes([*api.routes(), *teaching.routes(), *pages.routes(), *health.routes()])
+    app.add_routes([*api.routes(), *classroom.routes(), *teaching.routes(), *pages.routes(), *health.routes()])
     app.router.add_get("/ws/terminals/{id}", ws.terminal_socket)
     if settings.static_dir.is_dir():
         app.router.add_static("/static", settings.static_dir)
@@ -119,6 +120,7 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     bus.on("revoked", hub.revoke)
     bus.on(drain.NOTICE, drain.Drainee(settings.instance).asked)
     app[keys.CLASSROOM] = Classroom(store, presence)
+    app[keys.HANDS] = Hands(store)
     app[keys.SESSIONS] = Sessions(store, pool, hub, bus, settings.instance)
     yield
     await app[keys.SESSIONS].close()

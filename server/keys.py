@@ -10,6 +10,7 @@ from server.tickets import Tickets
 from terminals.bus import Bus
 from terminals.classroom import Classroom
 from terminals.feeds import Feeds
+from terminals.hands import Hands
 from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.lxd import Lxd
@@ -26,6 +27,7 @@ BUS = web.AppKey("bus", Bus)
 HUB = web.AppKey("hub", Hub)
 SESSIONS = web.AppKey("sessions", Sessions)
 CLASSROOM = web.AppKey("classroom", Classroom)
+HANDS = web.AppKey("hands", Hands)
 FEEDS = web.AppKey("feeds", Feeds)
 PRESENCE = web.AppKey("presence", Presence)
 METRICS = web.AppKey("metrics", Metrics)

@@ -131,7 +131,7 @@ async def lab(request: web.Request) -> web.Response:
 async def course(request: web.Request) -> web.Response:
     user = await _user(request)
     found = await request.app[keys.CLASSROOM].course(request.match_info["id"], user.id)
-    return _shell(request, "course", found.title, user=user.name, course=found.id)
+    return _shell(request, "course", found.title, user=user.name, me=str(user.id), course=found.id)
 
 
 async def help_given(request: web.Request) -> web.Response:

@@ -10,6 +10,7 @@ from terminals.presence import Facts, Presence
 from terminals.store import Store
 from terminals.store.audits import Account
 from terminals.store.courses import Course
+from terminals.store.hands import Hand
 from terminals.store.sessions import Running
 from terminals.store.terminals import Titled, Watched
 
@@ -81,8 +82,8 @@ class Classroom:
             raise NotFound("There is no such terminal, or it isn't open any more")
         return found
 
-    async def live(self, course: str, user: int) -> tuple[Course, list[Seat]]:
-        """Everybody of the course who is in a lab now, by name.
+    async def live(self, course: str, user: int) -> tuple[Course, list[Seat], list[Hand]]:
+        """Everybody of the course who is in a lab now, by name; and the raised hands, the oldest first.
 
         Raises:
             NotFound: as `course`.
@@ -91,6 +92,7 @@ class Classroom:
         found = await self.course(course, user)
         running = await self._store.sessions.running_in(course)
         terminals = await self._store.terminals.running_in(course)
+        hands = await self._store.hands.of_course(course)
         facts = await self._presence.of([terminal.id for terminal in terminals])
         now = time.time()
         seats = {session.id: Seat(session, []) for session in running}
@@ -100,4 +102,4 @@ class Classroom:
             if seat is not None:
                 state = known.state(now) if known else "away"
                 seat.terminals.append((terminal, known, state, known.quiet(now) if known else None))
-        return found, list(seats.values())
+        return found, list(seats.values()), hands

@@ -6,6 +6,7 @@ from terminals.store.audits import Audits
 from terminals.store.containers import Containers
 from terminals.store.courses import Courses
 from terminals.store.database import Database
+from terminals.store.hands import Hands
 from terminals.store.lessons import Lessons
 from terminals.store.sessions import Sessions
 from terminals.store.terminals import Terminals
@@ -24,6 +25,7 @@ class Store:
     containers: Containers
     terminals: Terminals
     audits: Audits
+    hands: Hands
 
     @classmethod
     def over(cls, database: Database) -> "Store":
@@ -36,4 +38,5 @@ class Store:
             Containers(database),
             Terminals(database),
             Audits(database),
+            Hands(database),
         )

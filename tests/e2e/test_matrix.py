@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from server import api, health, pages, seed, teaching
+from server import api, classroom, health, pages, seed, teaching
 from terminals.store import Store
 from tests.client import Closed, Page, User
 from tests.conftest import Server
@@ -48,6 +48,10 @@ API: dict[tuple[str, str], Rule] = {
     ("POST", "/api/sessions/{id}/terminals"): Rule(STUDENT, 201),
     ("PATCH", "/api/sessions/{id}/terminals/{terminal}"): Rule(STUDENT, 204, {"title": "mine"}),
     ("DELETE", "/api/sessions/{id}/terminals/{terminal}"): Rule(STUDENT, 204, spoils=True),
+    ("POST", "/api/sessions/{id}/hand"): Rule(STUDENT, 201, {"terminal": None}),
+    ("DELETE", "/api/sessions/{id}/hand"): Rule(STUDENT, 204, spoils=True),
+    ("POST", "/api/hands/{hand}/claim"): Rule(INSTRUCTOR),
+    ("POST", "/api/hands/{hand}/resolve"): Rule(INSTRUCTOR, 204),
     ("GET", "/api/courses/{course}/live"): Rule(INSTRUCTOR),
     ("GET", "/api/courses/{course}/rules"): Rule(INSTRUCTOR),
     ("PATCH", "/api/courses/{course}/rules"): Rule(INSTRUCTOR, 200, {"assisting": "ask"}),
@@ -72,9 +76,10 @@ ALL = {**API, **PAGES, **INSIDE}
 
 def routes() -> Iterator[tuple[str, str]]:
     """What the application serves, with the names that the table has for its parts."""
-    for route in [*api.routes(), *teaching.routes(), *pages.routes(), *health.routes()]:
+    for route in [*api.routes(), *classroom.routes(), *teaching.routes(), *pages.routes(), *health.routes()]:
         path = re.sub(r"\{(\w+):[^/]*\}", r"{\1}", route.path)
         path = path.replace("/courses/{id}", "/courses/{course}").replace("/watch/{id}", "/watch/{terminal}")
+        path = path.replace("/hands/{id}", "/hands/{hand}")
         yield route.method, path
 
 
@@ -112,7 +117,9 @@ async def world(server: Server, make_user: MakeUser, store: Store) -> World:
     await store.courses.enrol("elsewhere", foreign.id, "instructor")
     await store.database.run("UPDATE users SET admin = true WHERE email = $1", people["admin"].email)
     session, page = await shell(student, LESSON)
-    return World(people, page, {"id": session, "terminal": page.terminal, "course": seed.COURSE})
+    await student.call("POST", f"/api/sessions/{session}/hand", {"terminal": page.terminal}, 201)
+    hand = await store.database.value("SELECT id FROM hands WHERE session_id = $1", session)
+    return World(people, page, {"id": session, "terminal": page.terminal, "course": seed.COURSE, "hand": hand})
 
 
 async def test_the_matrix_of_http(world: World) -> None:

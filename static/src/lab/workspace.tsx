@@ -2,13 +2,14 @@
 
 import type { Terminal } from "@xterm/xterm";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { asApiError, type Session } from "../ui/api.ts";
+import { asApiError, type Hand, type Session } from "../ui/api.ts";
 import { settings, set } from "../ui/settings.ts";
 import { text } from "../ui/strings.ts";
 import { announce, copyText, ErrorNote, Header } from "../ui/ui.tsx";
 import { type Question, QuestionDialog, TerminalAsk } from "./asks.tsx";
 import { AssistBars, Bars } from "./bars.tsx";
 import { useDesk } from "./desk.ts";
+import { HandButton, type RaisedState, useHand } from "./hand.tsx";
 import { KeyRow, useKeyRow } from "./keyrow.tsx";
 import { lessonText, LessonText } from "./lesson.tsx";
 import { Menu, type MenuEntry, zoom } from "./menu.tsx";
@@ -27,9 +28,9 @@ declare global {
 
 type Desk = ReturnType<typeof useDesk>;
 
-export interface WorkspaceProps { session: Session; onEnd: () => Promise<void>; refresh: () => void }
+export interface WorkspaceProps { session: Session; onEnd: () => Promise<void>; refresh: () => void; raised: (hand: Hand | null) => void }
 
-interface Look { hasText: boolean; pane: Pane; show: (pane: Pane) => void; find: () => void; menu: () => void }
+interface Look { hasText: boolean; pane: Pane; show: (pane: Pane) => void; find: () => void; menu: () => void; hand: RaisedState }
 
 /** What the keyboard, the menu and the buttons do. */
 function useActions(desk: Desk, ask: (question: Question | "keys") => void, look: Look) {
@@ -73,6 +74,7 @@ function useActions(desk: Desk, ask: (question: Question | "keys") => void, look
     shortcut("Ctrl+Shift+.", words.larger, ["Period"], () => zoom(1, settings().fontSize)),
     shortcut("Ctrl+Shift+,", words.smaller, ["Comma"], () => zoom(-1, settings().fontSize)),
     ...(toggle ? [shortcut("Ctrl+Shift+E", words.full, ["KeyE"], toggle)] : []),
+    shortcut("Ctrl+Shift+H", words.hand, ["KeyH"], look.hand.toggle),
     shortcut("Ctrl+Shift+M", words.menu, ["KeyM"], look.menu),
     shortcut("Ctrl+Shift+F1", words.list, ["F1"], () => ask("keys")),
   ];
@@ -84,6 +86,7 @@ function useActions(desk: Desk, ask: (question: Question | "keys") => void, look
     { label: text.menu.lastOutput, keys: "Ctrl+Shift+O", run: () => show("transcript") },
     ...(narrow || !look.hasText ? [] : [{ label: settings().lessonShown ? text.lab.hideLesson : text.lab.showLesson, keys: "Ctrl+Shift+L", run: lesson }]),
     ...(toggle ? [{ label: full ? text.menu.leaveFullScreen : text.menu.fullScreen, keys: "Ctrl+Shift+E", run: toggle }] : []),
+    { label: look.hand.hand ? text.hand.lowerYours : text.hand.raise, keys: "Ctrl+Shift+H", run: look.hand.toggle },
     { label: text.menu.keyboard, keys: "Ctrl+Shift+F1", run: () => ask("keys") },
     { label: text.menu.end, run: () => ask({ kind: "end" }), danger: true },
   ];
@@ -100,7 +103,7 @@ function runCommand(tab: Tab | null, command: string, ask: (question: Question) 
   return text.code.ran;
 }
 
-export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
+export function Workspace({ session, onEnd, refresh, raised }: WorkspaceProps) {
   const desk = useDesk(session, refresh);
   const [question, setQuestion] = useState<Question | "keys" | null>(null);
   const [pane, setPane] = useState<Pane>("terminal");
@@ -120,8 +123,9 @@ export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
     setFinding(true);
     document.querySelector<HTMLElement>(".search input")?.focus(); // where it is open already
   };
+  const hand = useHand(session, active?.id ?? null, raised, desk.complain);
   const { shortcuts, menu, close } = useActions(desk, setQuestion, {
-    hasText, pane, show: turn, find, menu: () => setMenuOpen((open) => !open),
+    hasText, pane, show: turn, find, menu: () => setMenuOpen((open) => !open), hand,
   });
   useShortcuts(shortcuts);
   useVisibleHeight();
@@ -144,6 +148,7 @@ export function Workspace({ session, onEnd, refresh }: WorkspaceProps) {
       <Header trail={[session.course.title, `${session.lesson.position} ${session.lesson.title}`]}>
         {active && <Watchers connection={active.connection} />}
         {active && <ConnectionState connection={active.connection} focus={desk.enter} />}
+        <HandButton {...hand} narrow={narrow} />
         {narrow && hasText && <PaneSwitch pane={pane} onPane={turn} />}
         <Menu entries={menu} splits={hasText && !narrow && settings().lessonShown} open={menuOpen} onOpen={setMenuOpen} />
       </Header>

@@ -1,6 +1,7 @@
 // A teacher's first page: who of a course is in a lab right now, and what their terminals do. Never what is on them.
 
-import { useEffect, useMemo, useReducer, useState } from "preact/hooks";
+import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { Hands } from "../course/hands.tsx";
 import { api, type ApiError, asApiError, goToSignIn, keepSignedIn, type Live, type LiveSession, type LiveTerminal } from "../ui/api.ts";
 import { text } from "../ui/strings.ts";
 import { Account, ErrorNote, Header, show } from "../ui/ui.tsx";
@@ -16,17 +17,22 @@ function useLive(course: string) {
   const [live, setLive] = useState<Live | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   const [at, setAt] = useState(0);
+  const again = useRef(() => undefined as void);
   useEffect(() => {
+    let asked = 0;
     let timer: ReturnType<typeof setTimeout> | undefined;
     let stopped = false;
     const ask = async () => {
       clearTimeout(timer);
+      const mine = ++asked;
       try {
         const answer = await api.live(course);
-        setLive(answer);
+        if (mine !== asked) return; // a newer question is under way: this answer may be older than what was done meanwhile
+        setLive({ ...answer, hands: answer.hands ?? [] }); // a server that is being replaced doesn't know of hands
         setAt(performance.now());
         setError(null);
       } catch (failure) {
+        if (mine !== asked) return;
         const refused = asApiError(failure);
         if (refused.status === 401) return goToSignIn();
         setError(refused);
@@ -35,11 +41,12 @@ function useLive(course: string) {
       if (!stopped && document.visibilityState === "visible") timer = setTimeout(ask, EVERY);
     };
     const seen = () => { if (document.visibilityState === "visible") void ask(); };
+    again.current = () => void ask();
     void ask();
     document.addEventListener("visibilitychange", seen);
     return () => { stopped = true; clearTimeout(timer); document.removeEventListener("visibilitychange", seen); };
   }, [course]);
-  return { live, error, setError, at };
+  return { live, error, setError, at, again: () => again.current() };
 }
 
 interface Row { key: string; session: LiveSession; terminal: LiveTerminal | null; first: boolean; rows: number }
@@ -53,12 +60,13 @@ function rowsOf(sessions: readonly LiveSession[], wanted: string): Row[] {
   });
 }
 
-function TerminalRow({ row: { session, terminal, first, rows } }: { row: Row }) {
+function TerminalRow({ row: { session, terminal, first, rows }, raised }: { row: Row; raised: boolean }) {
   const state: RowState = terminal ? terminal.state : session.state === "starting" ? "starting" : "away";
   const name = terminal && `${terminal.position} ${terminal.title ?? terminal.command ?? text.tabs.shell}`;
   return (
     <tr data-session={session.id} data-state={state} class={first ? "row-first" : ""}>
-      {first && <th scope="row" rowSpan={rows}>{session.student.name}</th>}
+      {first && <th scope="row" rowSpan={rows}>{session.student.name}
+        {raised && <> <span role="img" aria-label={text.hands.mark} title={text.hands.mark}>✋</span></>}</th>}
       {first && <td rowSpan={rows} class="cell-lesson">{session.lesson.title}</td>}
       <td class="cell-terminal">{name ?? "–"}</td>
       <td class={`live-${state}`} title={text.course.stateHints[state]}>
@@ -72,14 +80,14 @@ function TerminalRow({ row: { session, terminal, first, rows } }: { row: Row }) 
   );
 }
 
-function Table({ rows }: { rows: readonly Row[] }) {
+function Table({ rows, hands }: { rows: readonly Row[]; hands: Live["hands"] }) {
   const { quiet, watch, ...others } = text.course.columns;
   const columns = { ...others, watch, quiet };
   return (
     <div class="table-box" role="region" aria-label={text.course.people} tabIndex={0}>
       <table class="live">
         <thead><tr>{Object.entries(columns).map(([name, label]) => <th key={name} scope="col" class={`cell-${name}`}>{label}</th>)}</tr></thead>
-        <tbody>{rows.map((row) => <TerminalRow key={row.key} row={row} />)}</tbody>
+        <tbody>{rows.map((row) => <TerminalRow key={row.key} row={row} raised={hands.some((hand) => hand.session === row.session.id)} />)}</tbody>
       </table>
     </div>
   );
@@ -95,8 +103,8 @@ function NoOne({ live }: { live: Live }) {
   );
 }
 
-function Board({ id }: { id: string }) {
-  const { live, error, setError, at } = useLive(id);
+function Board({ id, me }: { id: string; me: string }) {
+  const { live, error, setError, at, again } = useLive(id);
   const [wanted, setWanted] = useState("");
   const [, redraw] = useReducer<number, void>((count) => count + 1, 0);
   useEffect(keepSignedIn, []);
@@ -120,11 +128,12 @@ function Board({ id }: { id: string }) {
         {error && <ErrorNote error={error} />}
         {error && live && error.status !== 404 && <p class="hint">{text.course.stale((performance.now() - at) / 1000)}</p>}
         {!live && !error && <p class="waiting">{text.course.loading}</p>}
+        {live && <Hands live={live} me={me} again={again} />}
         {live && live.sessions.length === 0 && <NoOne live={live} />}
         {live && live.sessions.length > 0 && <>
           <label class="field field-filter"><span>{text.course.filter}</span>
             <input type="search" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} /></label>
-          {rows.length > 0 ? <Table rows={rows} /> : <p>{text.course.noMatch}</p>}
+          {rows.length > 0 ? <Table rows={rows} hands={live.hands} /> : <p>{text.course.noMatch}</p>}
           <p class="hint">{text.course.updated}</p>
         </>}
       </main>
@@ -132,4 +141,5 @@ function Board({ id }: { id: string }) {
   );
 }
 
-show(<Board id={document.body.dataset["course"] ?? ""} />);
+const { course = "", me = "" } = document.body.dataset;
+show(<Board id={course} me={me} />);

@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Ended, Failed, NotFound, Starting } from "../lab/outcomes.tsx";
 import { Workspace } from "../lab/workspace.tsx";
-import { api, type ApiError, asApiError, goToSignIn, keepSignedIn, type Session } from "../ui/api.ts";
+import { api, type ApiError, asApiError, goToSignIn, type Hand, keepSignedIn, type Session } from "../ui/api.ts";
 import "../terminal/fonts.ts";
 import { text } from "../ui/strings.ts";
 import { show } from "../ui/ui.tsx";
@@ -13,47 +13,56 @@ import "../css/lab.css";
 const EAGER = { every: 150, during: 3000 }; // ms
 const PATIENT = 500; // ms between questions while starting
 const LIVE = 30_000; // ms between questions while live
+const WAITING = 5_000; // ms, while a hand is up and the page is seen
 const UNREACHABLE = 1000; // ms
 
-/** Asks for the session until it has ended; `refresh` asks at once. */
+function patience(live: Session): number {
+  return live.hand && document.visibilityState === "visible" ? WAITING : LIVE;
+}
+
+/** Asks for the session until it has ended; `refresh` asks at once, and once more when it is just being asked. */
 function useSession(id: string) {
   const [session, setSession] = useState<Session | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
-  const control = useRef({ wake: () => undefined as void, stopped: false });
+  const control = useRef({ wake: () => undefined as void, wanted: false, stopped: false });
 
   useEffect(() => {
     const state = control.current;
     const began = performance.now();
     const pause = (ms: number) => new Promise<void>((resolve) => {
+      if (state.wanted) return resolve();
       const timer = setTimeout(resolve, ms);
       state.wake = () => { clearTimeout(timer); resolve(); };
     });
     const watch = async () => {
       let known: Session | null = null;
       while (!state.stopped) {
+        state.wanted = false;
         try {
           known = await api.session(id);
           setSession(known);
           setError(null);
           if (known.state === "ended") return;
-          await pause(known.state === "live" ? LIVE : performance.now() - began < EAGER.during ? EAGER.every : PATIENT);
+          await pause(known.state === "live" ? patience(known) : performance.now() - began < EAGER.during ? EAGER.every : PATIENT);
         } catch (failure) {
           const refused = asApiError(failure);
           if (refused.status === 401 && !known) return goToSignIn();
           setError(refused);
           if (refused.status === 404) return;
-          await pause(known?.state === "live" ? LIVE : UNREACHABLE);
+          await pause(known?.state === "live" ? patience(known) : UNREACHABLE);
         }
       }
     };
     void watch();
     return () => { state.stopped = true; };
   }, [id]);
-  return { session, error, refresh: () => control.current.wake() };
+  const refresh = () => { control.current.wanted = true; control.current.wake(); };
+  const raised = (hand: Hand | null) => { setSession((now) => now && { ...now, hand }); refresh(); };
+  return { session, error, refresh, raised };
 }
 
 function Lab({ id }: { id: string }) {
-  const { session, error, refresh } = useSession(id);
+  const { session, error, refresh, raised } = useSession(id);
   const [endedHere, setEndedHere] = useState(false);
   useEffect(keepSignedIn, []);
   useEffect(() => {
@@ -65,7 +74,7 @@ function Lab({ id }: { id: string }) {
   if (endedHere || session?.state === "ended") return <Ended session={session!} byStudent={endedHere} />;
   if (session?.state === "live") {
     const end = async () => { await api.end(id); setEndedHere(true); refresh(); };
-    return <Workspace session={session} refresh={refresh} onEnd={end} />;
+    return <Workspace session={session} refresh={refresh} raised={raised} onEnd={end} />;
   }
   return <Starting session={session} error={error} />;
 }

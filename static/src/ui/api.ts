@@ -17,6 +17,8 @@ export interface Lesson {
   session: { id: string; state: "starting" | "live" | "ended"; seconds: number } | null;
 }
 export interface Progress { step: string; done: number; of: number; seconds: number }
+/** The student's own; `place`: 1 is next, null once it is claimed. */
+export interface Hand { seconds: number; place: number | null; claimed_by: string | null }
 export interface Session {
   id: string;
   state: "starting" | "live" | "ended";
@@ -28,6 +30,7 @@ export interface Session {
   lesson: { id: string; title: string; minutes: number; position: number };
   ended: { seconds_ago: number; by: "student" | "idle" | "other" } | null;
   next: { id: string; title: string } | null; // lesson
+  hand: Hand | null;
 }
 export interface Course { id: string; title: string; students: number; live: number }
 export interface LiveTerminal {
@@ -38,7 +41,13 @@ export interface LiveSession {
   id: string; student: { id: string; name: string }; lesson: { id: string; title: string };
   state: "starting" | "live"; seconds: number; terminals: LiveTerminal[];
 }
-export interface Live { course: { id: string; title: string; join_code: string | null }; students: number; sessions: LiveSession[] }
+export interface RaisedHand {
+  id: string; session: string; terminal: string | null; student: { id: string; name: string }; lesson: { id: string; title: string };
+  seconds: number; claimed_by: { id: string; name: string } | null;
+}
+export interface Live {
+  course: { id: string; title: string; join_code: string | null }; students: number; sessions: LiveSession[]; hands: RaisedHand[];
+}
 
 export interface Rules { watching: "off" | "notice"; assisting: "off" | "ask" | "allow" }
 export interface Audit { id: string; who: string; whom: string; session: string; terminal: string; role: "assistant"; from: string; to: string; bytes: number }
@@ -99,6 +108,10 @@ export const api = {
   rules: (course: string) => call<Rules>("GET", `/api/courses/${id(course)}/rules`),
   changeRules: (course: string, rules: Partial<Rules>) => call<Rules>("PATCH", `/api/courses/${id(course)}/rules`, rules),
   audits: (course: string) => call<{ audits: Audit[] }>("GET", `/api/courses/${id(course)}/audits`),
+  raiseHand: (session: string, terminal: string | null) => call<{ hand: Hand | null }>("POST", `/api/sessions/${id(session)}/hand`, { terminal }),
+  lowerHand: (session: string) => call<null>("DELETE", `/api/sessions/${id(session)}/hand`),
+  claimHand: (hand: string) => call<null>("POST", `/api/hands/${id(hand)}/claim`),
+  resolveHand: (hand: string) => call<null>("POST", `/api/hands/${id(hand)}/resolve`),
   join: (code: string) => call<{ course: { id: string; title: string } }>("POST", "/api/enrolments", { code }),
   openTerminal: (session: string) => call<{ id: string }>("POST", `/api/sessions/${id(session)}/terminals`),
   renameTerminal: (session: string, terminal: string, title: string) =>

@@ -268,6 +268,32 @@ const english = {
     bytes: (count: number) => plural(count, "byte"),
   },
 
+  hand: {
+    help: "Help",
+    label: "Help: raise your hand",
+    raise: "Raise your hand",
+    lower: "Lower hand",
+    lowerYours: "Lower your hand",
+    raised: "Hand raised",
+    place: (place: number) => (place === 1 ? "next in line" : `${ordinal(place)} in line`),
+    brief: (place: number) => (place === 1 ? "next" : ordinal(place)),
+    coming: (name: string) => `${name} is coming`,
+    down: "Your hand is down.",
+  },
+
+  hands: {
+    title: "Hands",
+    raised: (count: number) => `${plural(count, "hand is", "hands are")} raised.`,
+    mark: "hand raised",
+    waiting: (seconds: number) => `waiting for ${duration(seconds)}`,
+    claim: "Claim",
+    claimOf: (student: string) => `Claim ${student}'s hand`,
+    done: "Done",
+    doneOf: (student: string) => `Done: ${student} has been helped`,
+    watchOf: (student: string) => `Watch ${student}`,
+    claimedBy: (name: string) => `Claimed by ${name}`,
+  },
+
   keys: {
     row: "Terminal keys",
     escape: "Esc", tab: "Tab", ctrl: "Ctrl", alt: "Alt", paste: "Paste",
@@ -313,7 +339,7 @@ const english = {
       open: "New terminal", next: "Next terminal", previous: "Previous terminal", close: "Close this terminal", rename: "Rename this terminal",
       leave: "Leave the terminal", copy: "Copy the selection", paste: "Paste", find: "Find in the terminal", output: "Last output as text",
       lesson: "Show or hide the lesson", toLesson: "Go to the lesson's text", menu: "Menu", larger: "Larger text", smaller: "Smaller text", full: "Full screen",
-      list: "This list",
+      hand: "Raise or lower your hand", list: "This list",
     },
     mouse: "Select while a program uses the mouse",
     mouseKeys: "Shift + mouse",
@@ -331,6 +357,11 @@ export const text: Strings = english;
 
 export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
+}
+
+function ordinal(place: number): string {
+  const ends: Partial<Record<Intl.LDMLPluralRule, string>> = { one: "st", two: "nd", few: "rd" };
+  return `${place}${ends[new Intl.PluralRules("en", { type: "ordinal" }).select(place)] ?? "th"}`;
 }
 
 /** Roughly, as people say it. */
