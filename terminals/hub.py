@@ -398,6 +398,9 @@ class Hub:
                     return
                 if allowed is None:
                     viewer.close(NotFound(UNKNOWN))
+                elif allowed.assisting == "off" and viewer.role == "assistant":
+                    viewer.wish(to_type=False)
+                    terminal.tell_watchers()
 
 
 def _moved() -> Unavailable:

@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 
 MOST = 64
 """Pages on one terminal, waiting ones included."""
+MOST_OF_ONE = 16
+"""Of one person: each may hold a megabyte back."""
 
 
 class Sinks:
@@ -50,8 +52,11 @@ class Sinks:
         Raises:
             Conflict: too many pages.
         """
-        if len(self.viewers) + len(self._waiting) >= MOST:
-            raise Conflict(f"{MOST} pages have this terminal open: close one", code="too_many")
+        there = self.everybody()
+        mine = sum(each.user == viewer.user for each in there)
+        if len(there) >= MOST or mine >= MOST_OF_ONE:
+            most = MOST_OF_ONE if mine >= MOST_OF_ONE else MOST
+            raise Conflict(f"{most} pages have this terminal open: close one", code="too_many")
         self._waiting.append(viewer)
         try:
             yield

@@ -173,6 +173,9 @@ async def test_the_course_decides_whether_students_are_asked(
     await helper.say({"type": "ask"})
     await role(helper, "assistant")
     await until_told(page, asks=False, types=True)
+    await policy("assisting", "off")
+    assert (await role(helper, "observer"))["reason"] == "ended"
+    await until_told(page, asks=False, types=False)
     await policy("watching", "off")
     assert (await helper.closed()).code == 4404
     with pytest.raises(Closed) as refused:
