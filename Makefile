@@ -1,7 +1,7 @@
 # Two commands matter: make run and make test. Everything behind them is in deploy/ (python3 -m deploy --help).
-# State lies in /var/lib/educenter (EDUCENTER_STATE=… moves it). ARGS="…" is passed on by test, soak, bench and fuzz.
+# State lies in /var/lib/educenter (EDUCENTER_STATE=… moves it). ARGS="…" is passed on by test, soak, chaos, bench and fuzz.
 .DEFAULT_GOAL := help
-.PHONY: help run test soak check lint types fmt bench fuzz migrate seed stop clean
+.PHONY: help run test soak chaos check lint types fmt bench fuzz migrate seed stop clean
 MAKEFLAGS += --no-print-directory
 DEPLOY := @PYTHONDONTWRITEBYTECODE=1 python3 -m deploy
 
@@ -13,6 +13,8 @@ test:    ## set up the tests' own services and run every test; ARGS="-k foo"
 	$(DEPLOY) test $(ARGS)
 soak:    ## the soak's full counts, of which make test runs a tenth (40 min); ARGS="-k input", SEED=…
 	$(DEPLOY) soak $(ARGS)
+chaos:   ## instances and services die under students, full counts (45 min), of which make test runs a tenth; ARGS="-k frozen"
+	$(DEPLOY) chaos $(ARGS)
 check: lint types test ## all that must be green
 lint:    ## ruff, formats, shell syntax, static analysis of the holder
 	$(DEPLOY) lint

@@ -18,7 +18,7 @@ DAEMONS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = 
     "postgres": (postgres.start, postgres.stop),
     "redis": (redisd.start, redisd.stop),
 }
-PASSING = {"test", "soak", "bench", "fuzz", "server"}  # what follows them is passed on as it is
+PASSING = {"test", "soak", "chaos", "bench", "fuzz", "server"}  # what follows them is passed on as it is
 
 
 def main() -> int:
@@ -85,6 +85,10 @@ def _soak(chosen: argparse.Namespace) -> int:
     return checks.soak(world("test"), chosen.words)
 
 
+def _chaos(chosen: argparse.Namespace) -> int:
+    return checks.chaos(world("test"), chosen.words)
+
+
 def _tests_module(chosen: argparse.Namespace) -> int:
     ours = world("test")
     return checks.python(ours, up(ours), "-m", f"tests.{chosen.command}", *chosen.words)
@@ -141,6 +145,7 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "up": (_up, "set everything up and stop there (world run or test)"),
     "test": (_test, "set the tests' own world up and run pytest"),
     "soak": (_soak, "the same for the soak, with its full counts"),
+    "chaos": (_chaos, "the same for the chaos, with its full counts"),
     "lint": (_check(checks.lint), "ruff, formats, shell syntax, static analysis of the holder"),
     "types": (_check(checks.types), "mypy --strict and tsc"),
     "fmt": (_check(checks.fmt), "format and mend"),

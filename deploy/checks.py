@@ -15,6 +15,8 @@ from deploy.world import CHECKOUT, World, say
 TYPED = ("server", "terminals", "deploy")
 SOAK = ("tests/soak", "tests/hostile/test_floods.py", "tests/browser/test_flood.py")
 """What runs a tenth of its counts in `make test` and all of them in `make soak`."""
+CHAOS = ("tests/chaos",)
+"""The same for `make chaos`."""
 SHELL = ("images/*/build", "images/*/customize", "images/*/init", ".ci/run")
 
 
@@ -67,9 +69,18 @@ def test(world: World, words: Sequence[str]) -> int:
 
 def soak(world: World, words: Sequence[str]) -> int:
     """The tests that are repeated, as often as they are meant to be."""
-    with lock.locked(world.root / "lock", "running the soak") as held:
+    return _repeated(world, SOAK, words)
+
+
+def chaos(world: World, words: Sequence[str]) -> int:
+    """The same for those in which instances and services die."""
+    return _repeated(world, CHAOS, words)
+
+
+def _repeated(world: World, tests: Sequence[str], words: Sequence[str]) -> int:
+    with lock.locked(world.root / "lock", "running repeated tests") as held:
         variables = {**_up(world), "SOAK": "1.0"}
-        return python(world, variables, "-m", "pytest", *SOAK, *words, held=held)
+        return python(world, variables, "-m", "pytest", *tests, *words, held=held)
 
 
 def python(world: World, variables: dict[str, str], *words: str, held: int | None = None) -> int:

@@ -32,8 +32,9 @@ def clean(world: World) -> None:
 
 def _stop(world: World) -> None:
     processes.stop(lambda process: serves(process) == str(world.state), SERVER_SECONDS)
-    # The last is what the recovery test kills and starts: a killed test run leaves it behind.
-    for root in (world.state, world.state / "test", world.state / "test" / "recovery"):
+    tests = world.state / "test"
+    # The last two are what the tests kill and start: a killed test run leaves them behind.
+    for root in (world.state, tests, tests / "recovery", tests / "chaos"):
         postgres.stop(root / "postgres")
         redisd.stop(root / "redis")
         lxd.stop(root / "lxd")

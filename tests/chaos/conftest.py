@@ -1,0 +1,41 @@
+"""What the chaos shares: fleets that live as long as their module, whole again before each test, and figures on the terminal."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.chaos import verdict
+from tests.chaos.fleet import Fleet
+
+
+@pytest.fixture(scope="module")
+def _pair(seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with Fleet.opened(tmp_path_factory.mktemp("pair"), 2) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def pair(_pair: Fleet) -> Fleet:
+    _pair.complete()
+    return _pair
+
+
+@pytest.fixture(scope="module")
+def _three(seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with Fleet.opened(tmp_path_factory.mktemp("three"), 3) as fleet:
+        yield fleet
+
+
+@pytest.fixture
+def three(_three: Fleet) -> Fleet:
+    _three.complete()
+    return _three
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[[str, list[float]], None]:
+    def tell(what: str, seconds: list[float]) -> None:
+        with capsys.disabled():
+            print(f"\n  {what}: {verdict.figures(seconds)}")
+
+    return tell
