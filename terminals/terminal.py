@@ -530,10 +530,10 @@ class Terminal:
             self._flow.coasting = True
 
     async def _picture(self, viewer: Viewer, birth: bytes | None, offset: int) -> Picture | None:
-        """What stands, for who can't go on from `offset`; to the driver only of a full screen, which has no history."""
+        """What stands, for who can't go on from `offset`; for the student's own pages only of a full screen."""
         if birth == self.birth and self._scrollback.serves(offset):
             return None
-        if viewer.role == "driver" and not (self._status and self._status.alternate):
+        if viewer.user == self.claim.user and not (self._status and self._status.alternate):
             return None
         return await self._scrollback.picture(self.size, self._status)
 
