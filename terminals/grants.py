@@ -51,9 +51,12 @@ class Answer:
     bytes: int = 0
     audited_at: float = 0.0
     task: "asyncio.Task[None] | None" = None
+    """What is being asked elsewhere before it is decided."""
+    account: "asyncio.Task[None] | None" = None
+    """The bytes that are being written down; those that come meanwhile wait for the next one."""
 
 
-class Door(Protocol):
+class Host(Protocol):
     """What grants need of their terminal."""
 
     def last_seq(self, writer: int, /) -> Awaitable[int]:
@@ -74,10 +77,10 @@ Audit = Callable[[Assist], Awaitable[None]]
 class Grants:
     """Of one terminal, on its owner. `review` never waits: what must be asked elsewhere runs in tasks that `close` ends."""
 
-    def __init__(self, permit: Permit, audit: Audit, door: Door) -> None:
+    def __init__(self, permit: Permit, audit: Audit, host: Host) -> None:
         self._permit = permit
         self._audit = audit
-        self._door = door
+        self._host = host
         self._answers: dict[str, Answer] = {}
         self._accounts: set[asyncio.Task[None]] = set()
         self._student_at = time.monotonic()
@@ -104,7 +107,11 @@ class Grants:
             elif answer.state == TYPING:
                 if now - self._student_at > AWAY_S and answer.watched.assisting != "allow":
                     self._refuse(answer, "away")
-                elif answer.bytes and now - answer.audited_at > AUDIT_S:
+                elif (
+                    answer.bytes
+                    and now - answer.audited_at > AUDIT_S
+                    and (answer.account is None or answer.account.done())
+                ):
                     self._account(answer)
 
     def decide(self, person: str, *, allow: bool) -> None:
@@ -174,17 +181,17 @@ class Grants:
         else:
             answer.asks = True
             log.info("assist_asked", terminal=watched.claim.terminal, who=answer.person.user)
-            self._door.changed()
+            self._host.changed()
 
     async def _let_in(self, answer: Answer) -> None:
         """Audited first: what can't be accounted for isn't allowed."""
         answer.grant, answer.began = new_id(), time.time()
         await self._audit(self._assist(answer, answer.began, 0))
-        answer.last_seq = await self._door.last_seq(answer.person.writer)
+        answer.last_seq = await self._host.last_seq(answer.person.writer)
         answer.state, answer.asks, answer.audited_at = TYPING, False, time.monotonic()
         log.info("assist_begun", terminal=answer.watched.claim.terminal, who=answer.person.user)
         self._tell(answer)
-        self._door.changed()
+        self._host.changed()
 
     def _start(self, answer: Answer, step: "Awaitable[None]") -> None:
         async def work() -> None:
@@ -204,16 +211,16 @@ class Grants:
         self._end(answer)
         answer.reason = reason
         self._tell(answer)
-        self._door.changed()
+        self._host.changed()
 
     def _forget(self, answer: Answer) -> None:
         self._end(answer)
-        if answer.task is not None:
-            answer.task.cancel()
         self._answers.pop(answer.person.id, None)
-        self._door.changed()
+        self._host.changed()
 
     def _end(self, answer: Answer) -> None:
+        if answer.task is not None and answer.task is not asyncio.current_task():
+            answer.task.cancel()  # else it would let them in after all
         if answer.state == TYPING:
             log.info("assist_ended", who=answer.person.user)
             self._account(answer)
@@ -221,14 +228,14 @@ class Grants:
 
     def _tell(self, answer: Answer) -> None:
         answer.told_at = time.monotonic()
-        self._door.answer(answer.person, answer.wish, answer.state, answer.reason, answer.last_seq)
+        self._host.answer(answer.person, answer.wish, answer.state, answer.reason, answer.last_seq)
 
     # -- the account -------------------------------------------------------------------------------------------------
 
     def _account(self, answer: Answer) -> None:
         entry = self._assist(answer, answer.began if answer.bytes else time.time(), answer.bytes)
         answer.bytes, answer.audited_at = 0, time.monotonic()
-        task = asyncio.create_task(self._write(entry), name="audit")
+        task = answer.account = asyncio.create_task(self._write(entry), name="audit")
         self._accounts.add(task)
         task.add_done_callback(self._accounts.discard)
 
