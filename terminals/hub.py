@@ -148,21 +148,29 @@ class Hub:
             return self._hold_mirror(watched.claim)
 
     async def run(self) -> None:
-        """Ticks every terminal; lets go of those that nobody looks at."""
+        """Ticks every terminal. Waits for nothing: holders that aren't pinged would be taken for dead."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                self._tick()
+            except Exception:
+                # Every terminal here hangs on this loop: it must outlive what nobody foresaw.
+                log.exception("hub_turn_failed")
+
+    async def attend(self) -> None:
+        """Lets go of terminals that nobody looks at, notes who works, looks whether who watches still may: as services answer."""
         ticks = 0
         while True:
             await asyncio.sleep(TICK_S)
             ticks += 1
             try:
-                self._tick()
                 await self._release_lonely(time.monotonic())
                 if ticks % TOUCH_EVERY == 0:
                     await self._touch()
                 if ticks % CHECK_EVERY == 0:
                     await self._check_watchers()
             except Exception:
-                # Every terminal here hangs on this loop: it must outlive what nobody foresaw.
-                log.exception("hub_turn_failed")
+                log.exception("hub_attending_failed")
 
     async def close_terminal(self, terminal: str, session: str, user: int) -> None:
         """The tab was closed: its programs are hung up, its viewers go, its row goes. Claims it first where it isn't ours.

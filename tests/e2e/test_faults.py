@@ -1,6 +1,7 @@
 """A backing service goes away and comes back: what the student sees, and that all comes back by itself."""
 
 import asyncio
+import contextlib
 import hashlib
 import os
 import socket
@@ -50,6 +51,37 @@ async def readyz(server: Server) -> dict[str, str]:
         assert answer.status == 200, "a missing dependency must not take the instance out of the balancer"
         found: dict[str, str] = (await answer.json())["dependencies"]
         return found
+
+
+@pytest.mark.timeout(90)
+async def test_a_postgresql_that_hangs_cuts_no_idle_terminal_though_somebody_watches(
+    make_server: Callable[..., Server], make_user: MakeUser, postgresql: tuple[Proxy, str]
+) -> None:
+    proxy, url = postgresql
+    server = make_server(DATABASE_URL=url)
+    server.start()
+    student, teacher = await make_user(server.url), await make_user(server.url, role="instructor")
+    _, page = await shell(student, "tiny-system")
+    observer = teacher.page(page.terminal, role="observer")
+    await observer.connect()
+    assert await ask(page, "echo before") == "before"
+    page.messages.clear()
+    for _ in range(2):
+        proxy.freeze()
+        await hear(page, 14)
+    assert not server.logged("holder_silent")
+    assert not [m for m in page.messages if m["type"] == "detached"]
+    assert await ask(page, "echo after") == "after"
+    await observer.leave()
+    await page.leave()
+
+
+async def hear(page: Page, seconds: float) -> None:
+    """Reads what comes for so long, and says nothing."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            while True:
+                await page.step(seconds)
 
 
 async def test_postgresql_away_typing_goes_on_and_opening_says_try_again(
