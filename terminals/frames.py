@@ -46,7 +46,7 @@ _U64 = struct.Struct(">Q")
 _U32 = struct.Struct(">I")
 _ACK = struct.Struct(">QI")
 _SNAPSHOT = struct.Struct(">QQHH")
-_PICTURE = struct.Struct(">?QHH")
+_PICTURE = struct.Struct(">??QHH")
 
 # Payload sizes of the fixed-size types; O, T and E are checked where they are read.
 _SIZES = {HELLO: _HELLO.size, GAP: 16, TAKEN: 16, NAK: _NAK.size, EXIT: _EXIT.size, PONG: 4}
@@ -279,21 +279,21 @@ def snapshot(offset: int, live: int, size: tuple[int, int], data: bytes) -> byte
     return b"S" + _SNAPSHOT.pack(offset, live, *size) + data
 
 
-def picture(offset: int, size: tuple[int, int], data: bytes, *, last: bool) -> bytes:
+def picture(offset: int, size: tuple[int, int], data: bytes, *, first: bool, last: bool) -> bytes:
     """A part of a picture, from instance to instance."""
-    return PICTURE + _PICTURE.pack(last, offset, *size) + data
+    return PICTURE + _PICTURE.pack(first, last, offset, *size) + data
 
 
-def read_picture(body: bytes) -> tuple[int, tuple[int, int], bytes, bool]:
-    """(offset, size, bytes, whether it is the last part).
+def read_picture(body: bytes) -> tuple[int, tuple[int, int], bytes, bool, bool]:
+    """(offset, size, bytes, whether it is the first part, whether it is the last).
 
     Raises:
         BadFrame: too short.
     """
     if len(body) < 1 + _PICTURE.size:
         raise BadFrame("frame v too short")
-    last, offset, cols, rows = _PICTURE.unpack_from(body, 1)
-    return offset, (cols, rows), body[1 + _PICTURE.size :], last
+    first, last, offset, cols, rows = _PICTURE.unpack_from(body, 1)
+    return offset, (cols, rows), body[1 + _PICTURE.size :], first, last
 
 
 def gap(start: int, stop: int) -> bytes:

@@ -55,6 +55,9 @@ class Relay:
         self._queue: deque[bytes] = deque()
         self._bytes = 0
         self._behind = True
+        """What waited was dropped: the stream begins anew for all."""
+        self._fresh = False
+        """Somebody watches from now on: the stream begins for them, behind what waits."""
         self._wake = asyncio.Event()
         self._full = asyncio.Event()
 
@@ -68,7 +71,7 @@ class Relay:
         known = [replace(person, instance=instance) for person in people]
         self._instances[instance] = _Watching(time.monotonic() + WATCH_S, known)
         if fresh:
-            self._behind = True
+            self._fresh = True
             self._wake.set()
 
     def unwatch(self, instance: str) -> None:
@@ -87,10 +90,9 @@ class Relay:
         return bool(self._instances)
 
     def begin(self, bodies: Iterable[bytes]) -> None:
-        """What stands now, in place of what waits."""
-        self._queue = deque(bodies)
-        self._bytes = sum(len(body) + OVERHEAD for body in self._queue)
-        self._behind = False
+        """What stands now, behind what waits: who watches already misses nothing."""
+        self._queue.extend(bodies)
+        self._behind = self._fresh = False
 
     def offer(self, body: bytes) -> None:
         """Queues a frame's body; it goes at the next `flush`."""
@@ -106,7 +108,7 @@ class Relay:
             self._behind = True
 
     def flush(self) -> None:
-        if self._queue or self._behind:
+        if self._queue or self._behind or self._fresh:
             self._wake.set()
 
     def beat(self) -> None:
@@ -123,8 +125,9 @@ class Relay:
                     await self._full.wait()
             self._wake.clear()
             self._full.clear()
-            if self._behind:
+            if self._behind or self._fresh:
                 await self._again()
+            # Nothing may wait between the two: what was begun with may be more than `offer` lets stand.
             queued, self._queue, self._bytes = self._queue, deque(), 0
             try:
                 await self._feeds.append(self._key, _entries(queued))

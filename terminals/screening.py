@@ -30,10 +30,9 @@ class Picture:
 
     def parts(self) -> Iterable[bytes]:
         """As frame bodies for another instance."""
-        pieces = [self.data[at : at + PART] for at in range(0, len(self.data), PART)] or [b""]
-        for piece in pieces[:-1]:
-            yield frames.picture(self.offset, self.size, piece, last=False)
-        yield frames.picture(self.offset, self.size, pieces[-1], last=True)
+        for at in range(0, max(1, len(self.data)), PART):
+            piece, last = self.data[at : at + PART], at + PART >= len(self.data)
+            yield frames.picture(self.offset, self.size, piece, first=at == 0, last=last)
 
 
 class Screening:
@@ -97,7 +96,9 @@ class Screening:
 
     def take(self, body: bytes) -> bool:
         """A part of the owner's picture; whether it is whole now."""
-        offset, size, piece, last = frames.read_picture(body)
+        offset, size, piece, first, last = frames.read_picture(body)
+        if first:
+            self._parts.clear()  # of one whose rest never came
         self._parts.append(piece)
         if not last:
             return False

@@ -167,6 +167,35 @@ async def test_who_watches_a_terminal_that_nobody_has_open_leaves_its_size_and_h
     await page.leave()
 
 
+async def test_who_watches_misses_nothing_when_another_instance_begins_to_watch(
+    server: Server, elsewhere: Server, make_server: MakeServer, student: User, teacher: User
+) -> None:
+    third = make_server(PUBLIC_URL=server.url)
+    await asyncio.to_thread(third.start)
+    _, page = await shell(student, "first-steps")
+    assert await ask(page, "seq 200000 | tail -1; seq 150000") != ""
+    observer = watch(teacher, page.terminal, elsewhere)
+    await observer.connect()
+    await observer.until(lambda: observer.resets == 1)
+    begin = observer.offset
+    await page.type("for i in $(seq 400); do seq 200; sleep 0.01; done; echo al''l\r")
+    async with asyncio.TaskGroup() as group:
+        reading = [group.create_task(one.expect("all\r\n", timeout=60)) for one in (page, observer)]
+        for _ in range(4):
+            late = watch(teacher, page.terminal, third)
+            await late.connect()
+            await late.step()
+            await late.leave()
+            # Its mirror is let go after 2 s: the next one begins anew.
+            await asyncio.sleep(2.5)
+            if reading[0].done():
+                break
+    assert (observer.gaps, observer.resets) == ([], 1)
+    both = min(observer.offset, page.offset) - begin
+    assert observer.output[begin - observer.offset :][:both] == page.output[begin - page.start :][:both]
+    await page.leave()
+
+
 async def test_an_ended_lab_ends_the_watching(elsewhere: Server, student: User, teacher: User) -> None:
     session, page = await shell(student, "tiny-system")
     observer = watch(teacher, page.terminal, elsewhere)
