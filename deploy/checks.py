@@ -16,7 +16,7 @@ TYPED = ("server", "terminals", "deploy")
 SOAK = ("tests/soak", "tests/hostile/test_floods.py", "tests/browser/test_flood.py")
 """What runs a tenth of its counts in `make test` and all of them in `make soak`."""
 CHAOS = ("tests/chaos",)
-"""Only in `make chaos`."""
+"""The same for `make chaos`."""
 SHELL = ("images/*/build", "images/*/customize", "images/*/init", ".ci/run")
 
 
@@ -79,7 +79,7 @@ def chaos(world: World, words: Sequence[str]) -> int:
 
 def _repeated(world: World, tests: Sequence[str], words: Sequence[str]) -> int:
     with lock.locked(world.root / "lock", "running repeated tests") as held:
-        variables = {**_up(world), "SOAK": os.environ.get("SOAK", "1.0"), "CHAOS": "1"}
+        variables = {**_up(world), "SOAK": os.environ.get("SOAK", "1.0")}
         return python(world, variables, "-m", "pytest", *tests, *words, held=held)
 
 

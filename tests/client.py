@@ -96,7 +96,9 @@ class Page:
         self.offset = 0
         self.output = bytearray()
         self.start = 0
-        """The offset of the first byte in `output`."""
+        """The offset of the first byte in `output`, where that isn't a picture of the screen."""
+        self.own_from = 0
+        """From this offset on `output` is what the terminal put out, byte for byte; a picture may stand before it."""
         self.gaps: list[tuple[int, int]] = []
         self.resets = 0
         self.seq = 0
@@ -257,7 +259,7 @@ class Page:
             case "S":
                 end = int.from_bytes(data[1:9])
                 self.output[:] = data[21:]
-                self.offset, self.start = end, end - len(self.output)
+                self.offset, self.start, self.own_from = end, end - len(self.output), end
                 self.resets += 1
                 if self.auto_ack:
                     await self.ack()

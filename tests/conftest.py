@@ -27,8 +27,6 @@ from terminals.store.database import Database
 from tests.client import PASSWORD, User
 
 pytest_plugins = ["tests.holder_builds"]
-# Run by `make chaos`: not proven quick and steady enough yet for every `make test`.
-collect_ignore = [] if os.environ.get("CHAOS") else ["chaos"]
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 20
 

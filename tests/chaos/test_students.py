@@ -123,17 +123,19 @@ async def test_a_watcher_elsewhere_that_reads_nothing_of_a_flood_slows_nobody(
                 start = len(flood.output)
                 desk.fault()
                 await flood.type("seq 1 150000; echo FLOO''DED\r")
-                await flood.when(lambda: b"FLOODED\r\n" in flood.output[-200:], 60)
+                await flood.when(
+                    lambda start=start: b"FLOODED\r\n" in flood.output[max(start, len(flood.output) - 200) :], 60
+                )
                 desk.note()
                 text = bytes(flood.output[start:]).partition(b"FLOODED")[0]
                 assert text.endswith("".join(f"{n}\r\n" for n in range(1, 150_001)).encode())
                 assert await redis.xlen(f"educenter:relay:{flood.terminal}") <= 32
             await watcher.until(lambda: watcher.offset >= flood.offset, 60)
-            begin = max(watcher.start, flood.start)
-            length = flood.offset - begin
-            mine = watcher.output[begin - watcher.start :][:length]
-            assert length > 0
-            assert mine == flood.output[begin - flood.start :][:length]
+            # From a picture of the last screen on, or from bytes: either way its end, and every byte behind its beginning.
+            assert b"149999\r\n150000\r\nFLOODED\r\n" in watcher.output
+            length = min(watcher.offset, flood.offset) - watcher.own_from
+            mine = watcher.output[len(watcher.output) - (watcher.offset - watcher.own_from) :][:length]
+            assert mine == flood.output[watcher.own_from - flood.start :][:length]
             await watcher.leave()
             assert flood.gaps == []
     told(f"{REPEATS} × a flood before a watcher that sleeps, the longest silence beside it", desk.silences)

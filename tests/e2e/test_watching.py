@@ -177,7 +177,7 @@ async def test_who_watches_misses_nothing_when_another_instance_begins_to_watch(
     observer = watch(teacher, page.terminal, elsewhere)
     await observer.connect()
     await observer.until(lambda: observer.resets == 1)
-    begin = observer.offset
+    begin = observer.own_from
     await page.type("for i in $(seq 400); do seq 200; sleep 0.01; done; echo al''l\r")
     async with asyncio.TaskGroup() as group:
         reading = [group.create_task(one.expect("all\r\n", timeout=60)) for one in (page, observer)]
