@@ -16,6 +16,7 @@ from server.metrics import Metrics
 from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
+from server.tunnels import Tunnels
 from terminals.bus import Bus
 from terminals.classroom import Classroom
 from terminals.door import Door
@@ -122,7 +123,9 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     app[keys.CLASSROOM] = Classroom(store, presence)
     app[keys.HANDS] = Hands(store)
     app[keys.SESSIONS] = Sessions(store, pool, hub, bus, settings.instance)
+    tunnels = Tunnels(hub, feeds)
     yield
+    await tunnels.close()
     await app[keys.SESSIONS].close()
     await screens.close()
     lxd.close()
@@ -147,7 +150,12 @@ async def _world(app: web.Application) -> AsyncIterator[None]:
 
     settings = app[keys.SETTINGS]
     log.info(
-        "server_started", host=settings.host, port=settings.port, public_url=settings.public_url, demo=settings.demo
+        "server_started",
+        instance=settings.instance,
+        host=settings.host,
+        port=settings.port,
+        public_url=settings.public_url,
+        demo=settings.demo,
     )
     async with running(look()):
         yield

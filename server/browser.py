@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from typing import cast
 
 from aiohttp import WSMessage, web
-from aiohttp.client_exceptions import ClientConnectionResetError
 
+from server.peer import GONE
 from terminals.wire import BINARY, TEXT, Cutter, Taker, head
 
 PROTOCOL = "educenter.terminal.v1"
@@ -28,9 +28,6 @@ CLOSE_TIMEOUT_S = 2
 WRITE_LIMIT = 65_536
 JOIN_LIMIT = 16_384
 """Bytes up to which copying pieces together is cheaper than a vector of them."""
-
-GONE = (TimeoutError, ConnectionError, ClientConnectionResetError)
-"""What sending raises when the browser went away."""
 
 
 class Browser(asyncio.Protocol):

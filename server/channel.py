@@ -1,4 +1,4 @@
-"""Channel: the frames between one browser and one terminal, once it is attached (docs/protocol.md). No JSON on the hot path."""
+"""Channel: the frames between one browser and one terminal (docs/protocol.md). No JSON on the hot path."""
 
 import asyncio
 import time
@@ -6,9 +6,10 @@ import time
 import structlog
 from aiohttp import WSMsgType
 
-from server.browser import CLOSE_TIMEOUT_S, GONE, Browser
+from server.browser import CLOSE_TIMEOUT_S
 from server.closes import BROKEN, close
-from server.hello import read_json
+from server.hello import Hello, read_json
+from server.peer import GONE, Peer
 from terminals import frames
 from terminals.errors import TerminalsError, Unavailable
 from terminals.flow import STEP as ACK_STEP
@@ -23,9 +24,9 @@ FRAMES_PER_S = 400
 
 
 class Channel:
-    """Moves frames until either side ends. `write` is a task of its own, from before the attach."""
+    """Attaches, and moves frames until either side ends."""
 
-    def __init__(self, browser: Browser, viewer: Viewer, terminal: Terminal) -> None:
+    def __init__(self, browser: Peer, viewer: Viewer, terminal: Terminal) -> None:
         self._browser = browser
         self._viewer = viewer
         self._terminal = terminal
@@ -33,6 +34,27 @@ class Channel:
         self._filled = time.monotonic()
         self._pause: asyncio.Task[None] | None = None
         viewer.direct = browser.send_now
+
+    async def serve(self, hello: Hello, ticket: str) -> None:
+        """From the attach to the end, which it raises where it isn't the browser's own."""
+        writing = asyncio.create_task(self.write(), name="viewer-writer")
+        try:
+            await self._attach(hello, ticket, writing)
+            await self.read(writing)
+        finally:
+            self._terminal.detach(self._viewer)
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+
+    async def _attach(self, hello: Hello, ticket: str, writing: "asyncio.Task[None]") -> None:
+        try:
+            await self._terminal.attach(self._viewer, hello.birth, hello.offset, ticket)
+        except TerminalsError as error:
+            # What was told while it waited goes out before the close.
+            self._viewer.close(error)
+            await asyncio.wait([writing], timeout=CLOSE_TIMEOUT_S)
+            raise
+        log.info("viewer_attached", role=self._viewer.role, offset=hello.offset)
 
     # -- browser → terminal ------------------------------------------------------------------------------------------
 

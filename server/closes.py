@@ -1,7 +1,7 @@
 """Closes: which close code an error means (docs/protocol.md)."""
 
 from server import auth
-from server.browser import Browser
+from server.peer import Peer
 from terminals.errors import (
     Conflict,
     Cut,
@@ -34,7 +34,7 @@ BY_CODE = {"draining": 1012, "released": 1012, "stuck": STUCK, "internal": INTER
 BROKEN = "Something went wrong here; connect again"
 
 
-async def close(browser: Browser, reason: Exception) -> None:
+async def close(browser: Peer, reason: Exception) -> None:
     """Closes with the code that the error means."""
     text = reason.message if isinstance(reason, TerminalsError) else str(reason)
     code = BY_CODE.get(getattr(reason, "code", ""), 0)

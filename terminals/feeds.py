@@ -68,8 +68,8 @@ class Feeds:
 
     # -- terminals' output -----------------------------------------------------------------------------------------------
 
-    async def append(self, key: str, entries: Iterable[bytes]) -> None:
-        """Adds to a stream.
+    async def append(self, key: str, entries: Iterable[bytes], most: int = ENTRIES) -> None:
+        """Adds to a stream, which keeps the last `most`.
 
         Raises:
             Unavailable: Redis doesn't answer.
@@ -77,7 +77,7 @@ class Feeds:
         try:
             async with self._redis.pipeline(transaction=False) as pipe:
                 for entry in entries:
-                    pipe.execute_command("XADD", key, "MAXLEN", ENTRIES, "*", "f", entry)
+                    pipe.execute_command("XADD", key, "MAXLEN", most, "*", "f", entry)
                 pipe.execute_command("EXPIRE", key, TTL_S)
                 await pipe.execute()
         except (RedisError, OSError) as error:

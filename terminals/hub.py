@@ -71,7 +71,7 @@ class Hub:
         self._store = store
         self._presence = presence
         self._feeds = feeds
-        self._relays = Relays(feeds, self._find)
+        self._relays = Relays(feeds, self.owned)
         feeds.on("gone", self._gone)
         feeds.on("answer", self._answered)
         self._lxd = lxd
@@ -89,6 +89,11 @@ class Hub:
     @property
     def terminals(self) -> list[Terminal]:
         return [held.terminal for held in self._held.values()]
+
+    def owned(self, terminal: str) -> Terminal | None:
+        """Ours, by id."""
+        held = self._held.get(terminal)
+        return held.terminal if held is not None and held.owned and held.terminal.over is None else None
 
     def facts(self) -> dict[str, Facts]:
         """What this instance's terminals do, by id."""
@@ -350,11 +355,6 @@ class Hub:
         for terminal in self.terminals:
             terminal.tick()
         self._relays.tick()
-
-    def _find(self, terminal: str) -> Terminal | None:
-        """Ours, by id."""
-        held = self._held.get(terminal)
-        return held.terminal if held is not None and held.owned and held.terminal.over is None else None
 
     def _gone(self, message: dict[str, object]) -> None:
         held = self._held.get(str(message["terminal"]))

@@ -95,7 +95,12 @@ class Database:
             raise _unavailable() from error
         try:
             yield connection
+        except asyncio.CancelledError:
+            # asyncpg would wait for the word of a server, hanging perhaps, that the query was cancelled.
+            connection.terminate()
+            raise
         except _AWAY as error:
+            connection.terminate()
             raise _unavailable() from error
         except (asyncpg.UndefinedTableError, asyncpg.UndefinedColumnError) as error:
             message = "The database isn't migrated to this version: run `python -m server migrate`"

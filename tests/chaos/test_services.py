@@ -109,6 +109,32 @@ async def test_a_postgresql_restarted_at_once_is_not_felt_and_pages_cut_meanwhil
     told("  a page's own cut while it starts, to the next byte", came)
 
 
+@pytest.mark.timeout(120 + 30 * REPEATS)
+async def test_a_page_that_lands_beside_the_owner_without_postgresql_is_served_by_it_and_moves_when_it_can(
+    services: Services, fleet: Fleet, make_person: Callable[..., Any], told: Told
+) -> None:
+    student: User = await make_person(fleet.url)
+    here, there = fleet.servers
+    async with Desk.taken(student, url=here.url) as desk:
+        for _ in range(REPEATS):
+            begun = len(here.logged("tunnel_begun"))
+            await asyncio.to_thread(services.stop_postgresql)
+            desk.fault()
+            for seat in desk.seats:
+                seat.url = there.url
+                seat.drop()
+            await desk.reader.back()
+            desk.note()
+            await desk.typist.when(lambda typed=desk.typed: desk.typist.taken > typed)
+            assert len(here.logged("tunnel_begun")) == begun + len(desk.seats), "they came another way"
+            await asyncio.to_thread(services.start_postgresql)
+            had = [seat.times_attached for seat in desk.seats]
+            for seat, times_attached in zip(desk.seats, had, strict=True):
+                await seat.when(lambda seat=seat, had=times_attached: seat.live and seat.times_attached > had)
+            here, there = there, here
+    told(f"{REPEATS} × without PostgreSQL, beside the owner, to the next byte", desk.silences)
+
+
 @pytest.mark.timeout(120 + 40 * REPEATS)
 async def test_an_instance_cut_from_redis_keeps_its_terminals_though_others_take_it_for_dead(
     fleet: Fleet, cut: tuple[Proxy, str], make_person: Callable[..., Any], told: Told
