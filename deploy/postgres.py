@@ -66,6 +66,13 @@ def start(folder: Path, *, durable: bool = True) -> str:
     return "created" if created else "started"
 
 
+def empty(folder: Path) -> None:
+    """A database with nothing in it, in place of the one that is there."""
+    where = ("-h", folder, "-p", str(PORT), "-U", NAME)
+    run("dropdb", *where, "--if-exists", "--force", NAME)
+    run("createdb", *where, NAME)
+
+
 def stop(folder: Path) -> None:
     """A fast shutdown: transactions are rolled back, nothing is lost."""
     if processes.find(_ours(folder)):
