@@ -54,8 +54,8 @@ class Helper(asyncio.SubprocessProtocol):
         head = _HEAD.pack(_TYPE_AND_ID + len(payload), kind, number)
         if self._input is None:
             self._early += head + payload
-        elif not self._over.is_set():
-            self._input.write(head + payload)
+        else:
+            self._write(head + payload)
 
     async def run(self, node: Path, script: Path) -> str:
         """Until it ends; it is killed where it hangs, sends nonsense, or this task is cancelled.
@@ -101,7 +101,7 @@ class Helper(asyncio.SubprocessProtocol):
         # By cast: uvloop's transports are none of asyncio's classes.
         process = cast("SubprocessTransport", transport)
         self._input = cast("WriteTransport", process.get_pipe_transport(0))
-        self._input.write(bytes(self._early))
+        self._write(bytes(self._early))
         self._early.clear()
         self.pid = process.get_pid()
         self._heard = time.monotonic()
@@ -127,3 +127,9 @@ class Helper(asyncio.SubprocessProtocol):
 
     def process_exited(self) -> None:
         self._over.set()
+
+    def _write(self, data: bytes) -> None:
+        # When it dies its pipe is closed before we are told, and uvloop raises for what is written then: into the very
+        # callback that hands a terminal its output.
+        if self._input is not None and not self._input.is_closing() and not self._over.is_set():
+            self._input.write(data)

@@ -20,6 +20,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import uvloop
 from environs import Env
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,6 +28,7 @@ from hypothesis import strategies as st
 from server.settings import _node
 from terminals import screen as bounds
 from terminals.errors import Unavailable
+from terminals.helper import Helper
 from terminals.screen import Screen, Screens, Snapshot
 
 SCRIPT = Path(os.environ.get("SCREEN_SCRIPT", "static/helper/screen.mjs"))
@@ -254,6 +256,23 @@ async def test_a_killed_helper_loses_all_screens_and_the_next_open_starts_anothe
         again = await opened(made)
         again.write(b"two")
         assert b"two" in (await again.snapshot()).data
+
+
+def test_what_is_written_while_the_helper_dies_is_dropped_and_raises_nothing() -> None:
+    async def work() -> None:
+        for _ in range(30):
+            helper = Helper(lambda *_: None, busy=lambda: False)
+            running = asyncio.create_task(helper.run(node(), SCRIPT))
+            while not helper.pid:
+                await asyncio.sleep(0.001)
+            os.kill(helper.pid, signal.SIGKILL)
+            while not running.done():
+                helper.post(ord("w"), 1, b"output")
+                await asyncio.sleep(0)
+            assert await running == f"exit {-signal.SIGKILL}"
+
+    # The server's own loop: of what was written between the pipe's end and the process's, asyncio's says nothing.
+    uvloop.run(work())
 
 
 async def test_a_helper_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:

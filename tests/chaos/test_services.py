@@ -13,6 +13,7 @@ from terminals.store.database import Database
 from tests.chaos.desk import Desk
 from tests.chaos.fleet import Fleet
 from tests.chaos.services import Services
+from tests.chaos.verdict import UNHURT_S
 from tests.client import Closed, Page, User
 from tests.conftest import people
 from tests.proxy import Proxy
@@ -20,8 +21,6 @@ from tests.soak.scale import times
 
 REPEATS = times(10)
 AWAY_S = 2.0
-UNHURT_S = 1.0
-"""No longer silence is accepted where nothing on the path died; lines come each 0.02 s."""
 Told = Callable[[str, list[float]], None]
 
 

@@ -9,6 +9,8 @@ from statistics import quantiles
 from tests.soak import remains
 
 WAIT_S = 30.0
+UNHURT_S = 1.0
+"""No longer silence is accepted where nothing on the path died; lines come each 0.02 s."""
 
 
 def contiguous(output: bytes) -> None:
