@@ -136,7 +136,7 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
     hub = app[keys.HUB]
     feeds, presence = app[keys.FEEDS], app[keys.PRESENCE]
     told = (app[keys.BUS].run(), feeds.read(), feeds.send(), presence.run(hub.facts))
-    async with running(hub.run(), hub.attend(), *told, janitor.run()):
+    async with running(hub.run(), hub.attend(), hub.heed(), *told, janitor.run()):
         yield
 
 

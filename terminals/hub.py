@@ -177,6 +177,21 @@ class Hub:
             except Exception:
                 log.exception("hub_attending_failed")
 
+    async def heed(self) -> None:
+        """Lets every exec go when LXD was told to stop: it would wait for them, for minutes, and begin none for anybody."""
+        while True:
+            await asyncio.sleep(TICK_S)
+            try:
+                owned = [held.terminal for held in self._held.values() if held.owned and held.terminal.attached]
+                if owned and await self._lxd.leaving():
+                    log.warning("lxd_leaving", terminals=len(owned))
+                    for terminal in owned:
+                        terminal.break_off(Cut("LXD was told to stop"))
+            except Unavailable as error:
+                log.info("lxd_not_heard", reason=error.message)
+            except Exception:
+                log.exception("hub_heeding_failed")
+
     async def close_terminal(self, terminal: str, session: str, user: int) -> None:
         """The tab was closed: its programs are hung up, its viewers go, its row goes. Claims it first where it isn't ours.
 

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any, TypeVar, cast
 
 import pylxd
@@ -248,6 +249,19 @@ class Lxd:
 
         return await self._run("answers", call)
 
+    async def leaving(self) -> bool:
+        """Whether LXD was told to stop, or has only just begun: it answers, but what is asked of it must wait."""
+
+        def call(client: pylxd.Client) -> bool:
+            try:
+                # There is no such call: LXD always refuses it, but in its own way when it refuses all but GET.
+                client.api.projects.put(json={})
+            except exceptions.LXDAPIException as error:
+                return _busy_itself(error)
+            return False
+
+        return await self._run("leaving", call)
+
     async def setup(self, pool: str, driver: str, size: str) -> list[str]:
         """Makes our storage pool, project and default profile where they are missing. Returns what was made."""
         return await self._run("setup", lambda c: self._setup(c, pool, driver, size))
@@ -353,8 +367,14 @@ def _exists(node: Any) -> bool:
     return True
 
 
+def _busy_itself(error: exceptions.LXDAPIException) -> bool:
+    return bool(error.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
+
+
 def _refusal(error: exceptions.LXDAPIException, name: str) -> Refused | Invalid | Unavailable:
     reason = str(error) or "no reason given"
+    if _busy_itself(error):
+        return Unavailable("LXD is being restarted. Running programs go on; try again in a moment")
     if "not authorized" in reason.lower():
         return Unavailable("LXD answers but doesn't trust this server's certificate: add it to LXD's trust store")
     return Refused(f"LXD refused: {reason}" + (f" (container {name})" if name else ""))

@@ -74,7 +74,7 @@ class Terminal:
         self._typed_at = self._printed_at = 0.0
         """By the monotonic clock; 0: never."""
         self._nonce = 0
-        self._answers = Answers(lambda writer: self._post(frames.ask_writer(writer)), self._break)
+        self._answers = Answers(lambda writer: self._post(frames.ask_writer(writer)), self.break_off)
         self.audience = Audience(claim.user, self.sinks, self._answers.of)
         self._rejoining: asyncio.Task[None] | None = None
 
@@ -230,6 +230,11 @@ class Terminal:
                 self._post(frames.frame(frames.HANGUP))
                 await self._ended.wait()
         return self.exit is not None or isinstance(self.over, Lost)
+
+    def break_off(self, reason: Cut) -> None:
+        """Another path is better than this one: its holder doesn't answer, or LXD waits for its end."""
+        if self._exec is not None:
+            self._exec.abort(reason)
 
     def look_again(self) -> None:
         """Whoever owned this terminal doesn't any more."""
@@ -563,11 +568,6 @@ class Terminal:
     def _become_ready(self) -> None:
         if self._exec is not None and (self._scrollback.end >= self._caught_up_at or self.exit is not None):
             self._ready.set()
-
-    def _break(self, reason: Cut) -> None:
-        """The holder doesn't answer: another path is better than this one."""
-        if self._exec is not None:
-            self._exec.abort(reason)
 
     def follow(self, size: tuple[int, int]) -> None:
         """The driver, on another instance, has this size now."""

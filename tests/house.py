@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
-from pathlib import Path
 
 import asyncpg
 
@@ -42,6 +41,7 @@ class House:
         return {name: self._deploy("start", name) for name in self.folders}
 
     def start_lxd(self) -> None:
+        """The daemon alone."""
         self._deploy("start", "lxd")
 
     def furnish(self) -> None:
@@ -81,10 +81,12 @@ class House:
         self._kill(process.pid for process in found)
         assert processes.wait_for(lambda: not processes.find(daemon), DEATH_S)
 
-    def ask_lxd_to_stop(self) -> None:
-        """SIGTERM, as a package's upgrade does it: containers go on. It may take its time."""
-        for process in processes.find(lxd._daemon(self.folders["lxd"])):
-            os.kill(process.pid, signal.SIGTERM)
+    def dismiss_lxd(self) -> None:
+        """SIGTERM to the daemon alone, as where its package is upgraded, until it is gone: the containers run on."""
+        daemon = lxd._daemon(self.folders["lxd"])
+        (found,) = processes.find(daemon)
+        os.kill(found.pid, signal.SIGTERM)
+        assert processes.wait_for(lambda: not processes.find(daemon), WAIT_S), "it doesn't go"
 
     def unplug(self) -> None:
         """As a reboot does: no process, no mount and no loop device of ours is left."""
