@@ -13,7 +13,7 @@ test:    ## set up the tests' own services and run every test; ARGS="-k foo"
 	$(DEPLOY) test $(ARGS)
 soak:    ## the soak's full counts, of which make test runs a tenth (40 min); ARGS="-k input", SEED=…
 	$(DEPLOY) soak $(ARGS)
-chaos:   ## instances and services die under students, full counts (15 min), of which make test runs a tenth; ARGS="-k frozen"
+chaos:   ## instances and services die under students, full counts (25 min), of which make test runs a tenth; ARGS="-k frozen"
 	$(DEPLOY) chaos $(ARGS)
 check: lint types test ## all that must be green
 lint:    ## ruff, formats, shell syntax, static analysis of the holder
