@@ -2,11 +2,13 @@
 
 import re
 import time
+from base64 import b64encode
 from typing import Any
 
-from playwright.async_api import ConsoleMessage, Page
+from playwright.async_api import ConsoleMessage, Page, WebSocket
 
 from tests.client import PASSWORD
+from tests.conftest import lxc
 
 WAIT_MS = 20_000
 
@@ -35,19 +37,33 @@ UNTIL_PROMPT = """() => {
   return /[$#] $/.test(buffer.getLine(buffer.baseY + buffer.cursorY).translateToString(false, 0, buffer.cursorX));
 }"""
 SCREEN = """() => {
-  const term = window.educenterTerminal, buffer = term.buffer.active;
-  const rows = [];
-  for (let y = 0; y < buffer.length; y++) {
-    const line = buffer.getLine(y), cells = [];
-    for (let x = 0; x < line.length; x++) {
-      const c = line.getCell(x);
-      const colours = [c.isFgDefault() ? "" : c.getFgColor(), c.isBgDefault() ? "" : c.getBgColor()];
-      const look = [...colours, c.isBold(), c.isInverse(), c.isUnderline()];
-      cells.push(`${c.getChars() || " "}/${c.getWidth()}/${look}`);
+  const term = window.educenterTerminal, { active, normal } = term.buffer;
+  const FLAGS = ["Bold", "Dim", "Italic", "Blink", "Inverse", "Invisible", "Strikethrough", "Overline"];
+  const look = (c) => {
+    const words = [c.isFgDefault() ? "" : c.getFgColor(), c.isBgDefault() ? "" : c.getBgColor()];
+    words.push(c.getFgColorMode() >>> 24, c.getBgColorMode() >>> 24, ...FLAGS.filter((flag) => c[`is${flag}`]()));
+    // A cell's public interface shows neither the kind of an underline nor a link; the cell itself does.
+    const line = [c.getUnderlineStyle(), c.getUnderlineColorMode() >>> 24, c.getUnderlineColor()];
+    if (c.isUnderline()) words.push(`Underline:${line.join(":")}`);
+    if (c.extended.urlId) words.push(term._core._oscLinkService.getLinkData(c.extended.urlId)?.uri ?? "");
+    return words;
+  };
+  const rows = (buffer) => {
+    const found = [];
+    for (let y = 0; y < buffer.length; y++) {
+      const line = buffer.getLine(y), cells = [];
+      for (let x = 0; x < line.length; x++) {
+        const c = line.getCell(x);
+        cells.push(`${c.getChars()}/${c.getWidth()}/${look(c)}`);
+      }
+      found.push(cells.join(" ") + (line.isWrapped ? " goes on" : ""));
     }
-    rows.push(cells.join(" "));
-  }
-  return { type: buffer.type, cursor: [buffer.cursorX, buffer.cursorY], size: [term.cols, term.rows], rows };
+    return found;
+  };
+  return {
+    type: active.type, cursor: [active.cursorX, active.cursorY], size: [term.cols, term.rows], modes: { ...term.modes },
+    rows: rows(active), under: active === normal ? [] : rows(normal),
+  };
 }"""
 CELLS = """(wanted) => {
   const buffer = window.educenterTerminal.buffer.active;
@@ -129,6 +145,11 @@ class Lab:
     def session(self) -> str:
         return self.page.url.partition("/sessions/")[2].partition("?")[0]
 
+    def put(self, name: str, text: str) -> None:
+        """A file in the home of the lab's student."""
+        coded = b64encode(text.encode()).decode()
+        lxc("exec", f"s-{self.session}", "--", "sh", "-c", f"printf %s {coded} | base64 -d > /home/student/{name}")
+
     # -- the terminal
 
     async def state(self) -> str | None:
@@ -152,7 +173,11 @@ class Lab:
         return found
 
     async def screen(self) -> dict[str, Any]:
-        """Everything there is to see: each cell with its width and colours, the cursor, the size, which buffer."""
+        """Everything there is to see: each cell with its width and look, the cursor, the size, the modes, and which buffer.
+
+        A cell reads `characters/width/foreground,background,kind of each,flags`; `under` is what stands behind a program that
+        fills the screen.
+        """
         found: dict[str, Any] = await self.page.evaluate(SCREEN)
         return found
 
@@ -199,3 +224,30 @@ class Lab:
     def _on_console(self, message: ConsoleMessage) -> None:
         if message.type == "error":
             self._problems.append(f"{message.text} ({message.location.get('url', '')})")
+
+
+class Offset:
+    """How far a page with one terminal is in its output, by what its socket carries. Made before that socket."""
+
+    def __init__(self, page: Page) -> None:
+        self.received = self.rendered = 0
+        page.on("websocket", self._begin)
+
+    @property
+    def settled(self) -> int | None:
+        """Where it is, if it has rendered all that came."""
+        return self.rendered if self.rendered >= self.received else None
+
+    def _begin(self, socket: WebSocket) -> None:
+        self.received = self.rendered = 0
+        socket.on("framereceived", self._receive)
+        socket.on("framesent", self._send)
+
+    def _receive(self, frame: bytes | str) -> None:
+        if isinstance(frame, bytes) and frame[:1] in {b"O", b"S"}:
+            at = int.from_bytes(frame[1:9])
+            self.received = at + len(frame) - 9 if frame[:1] == b"O" else at
+
+    def _send(self, frame: bytes | str) -> None:
+        if isinstance(frame, bytes) and frame[:1] == b"A":
+            self.rendered = int.from_bytes(frame[1:9])

@@ -3,7 +3,6 @@
 import asyncio
 import os
 import random
-from base64 import b64encode
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -12,7 +11,7 @@ import pytest
 from tests.browser.conftest import MakeLab
 from tests.browser.lab import CLEARED, Lab
 from tests.client import User
-from tests.conftest import Server, lxc
+from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser
 from tests.proxy import Proxy
 
@@ -53,12 +52,12 @@ async def test_text_in_single_bytes_and_cut_inside_characters_fills_the_same_cel
     lab.forgive("ERR_CONNECTION_RESET|ERR_EMPTY_RESPONSE|WebSocket connection|ERR_CONNECTION_CLOSED")
     await lab.sign_in(student.email)
     await lab.start()
-    _put(lab, "text", "".join(f"{number} {TEXT}\n" for number in range(LINES)))
-    _put(lab, "trickle.py", TRICKLE)
-    _put(lab, "show", "cat text\n")
+    lab.put("text", "".join(f"{number} {TEXT}\n" for number in range(LINES)))
+    lab.put("trickle.py", TRICKLE)
+    lab.put("show", "cat text\n")
     smooth = await _shown(lab)
     assert any("👩\u200d💻/2/" in row for row in smooth["rows"])
-    _put(lab, "show", "python3 trickle.py\n")
+    lab.put("show", "python3 trickle.py\n")
     front.slivers = 1 << 40
     rough, cuts = await asyncio.gather(_shown(lab), _cut(lab, front, chance))
     with capsys.disabled():
@@ -67,11 +66,6 @@ async def test_text_in_single_bytes_and_cut_inside_characters_fills_the_same_cel
     for was, now in zip(smooth["rows"], rough["rows"], strict=True):
         assert now.split() == was.split()
     assert rough == smooth
-
-
-def _put(lab: Lab, name: str, text: str) -> None:
-    coded = b64encode(text.encode()).decode()
-    lxc("exec", f"s-{lab.session}", "--", "sh", "-c", f"printf %s {coded} | base64 -d > /home/student/{name}")
 
 
 async def _shown(lab: Lab) -> dict[str, Any]:

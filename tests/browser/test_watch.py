@@ -3,12 +3,13 @@
 import asyncio
 import re
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 
 import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import MakeLab
-from tests.browser.lab import Lab
+from tests.browser.lab import Lab, Offset
 from tests.browser.test_connection import FAILS
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser
@@ -23,9 +24,21 @@ PROGRAMS = {
 }
 
 
+@dataclass
+class Room:
+    """A student's live lab on the first instance, and a teacher whose connections go to the second, as behind a balancer."""
+
+    lab: Lab
+    student: Offset
+    first: Server
+    board: Lab
+    teacher: Offset
+    second: Server
+
+
 @pytest.fixture
-async def pair(make_server: MakeServer, make_lab: MakeLab, make_user: MakeUser) -> AsyncIterator[tuple[Lab, Lab]]:
-    """A student's live lab on one instance, and a teacher whose connections go to another, as behind a balancer."""
+async def room(make_server: MakeServer, make_lab: MakeLab, make_user: MakeUser) -> AsyncIterator[Room]:
+    """New connections go to the second instance by now, the student's, too."""
     with Proxy(0) as front:
         url = f"http://127.0.0.1:{front.port}"
         first, second = make_server(PUBLIC_URL=url), make_server(PUBLIC_URL=url)
@@ -34,13 +47,20 @@ async def pair(make_server: MakeServer, make_lab: MakeLab, make_user: MakeUser) 
         front.target = first.port
         student, teacher = await make_user(url, name="Ana"), await make_user(url, role="instructor", name="Ms Rivera")
         lab, board = await make_lab(url), await make_lab(url)
+        room = Room(lab, Offset(lab.page), first, board, Offset(board.page), second)
         for one in (lab, board):
             one.forgive(FAILS)  # the balancer goes before the pages
         await lab.sign_in(student.email)
         await lab.start()
         front.target = second.port
         await board.sign_in(teacher.email)
-        yield lab, board
+        yield room
+
+
+@pytest.fixture
+def pair(room: Room) -> tuple[Lab, Lab]:
+    """The student's page and the teacher's."""
+    return room.lab, room.board
 
 
 async def watch(board: Lab, student: str = "Ana") -> None:
