@@ -16,9 +16,9 @@ RELAYED = TAIL // 2
 class History(Scrollback):
     """The scrollback, and the screen where a tail of it isn't enough."""
 
-    def __init__(self, screens: Screens | None, name: str) -> None:
+    def __init__(self, screens: Screens | None, name: str, seed: Picture | None = None) -> None:
         super().__init__(0)
-        self._screening = Screening(screens, name)
+        self._screening = Screening(screens, name, seed)
 
     @property
     def cut(self) -> bool:
@@ -61,8 +61,10 @@ class History(Scrollback):
 
     async def picture(self, size: tuple[int, int], status: Status | None) -> Picture | None:
         """What stands, where no tail is enough."""
-        if not self.cut:
-            return None
+        return await self.seed(size, status) if self.cut else None
+
+    async def seed(self, size: tuple[int, int], status: Status | None) -> Picture | None:
+        """What stands, for a history that begins from the holder's ring: by then that may have less than this one."""
         self.want(size, status)
         return await self._screening.picture()
 

@@ -23,7 +23,7 @@ from terminals.relays import Relays
 from terminals.screen import Screens
 from terminals.store import Store
 from terminals.store.terminals import Claim
-from terminals.terminal import Terminal
+from terminals.terminal import Legacy, Terminal
 
 log = structlog.get_logger(__name__)
 
@@ -123,12 +123,15 @@ class Hub:
             if claim is None:
                 raise await self._why_not(terminal, user)
             log.info("terminal_claimed", terminal=terminal, epoch=claim.epoch)
+            legacy = None
             if held is not None:
+                if held.terminal.over is None and held.terminal.birth == claim.birth:
+                    legacy = await held.terminal.leave()
                 moved = Taken("claimed anew", epoch=claim.epoch) if held.owned else _moved()
                 await self._let_go(held, moved)
             if self.draining:
                 raise Unavailable("This server is being replaced: connect again", code="draining")
-            opened = self._hold(claim, size)
+            opened = self._hold(claim, size, legacy)
         self._presence.soon()
         return opened
 
@@ -229,13 +232,13 @@ class Hub:
 
     # -- claiming ----------------------------------------------------------------------------------------------------
 
-    def _hold(self, claim: Claim, size: tuple[int, int]) -> Terminal:
+    def _hold(self, claim: Claim, size: tuple[int, int], legacy: Legacy | None) -> Terminal:
         terminal: Terminal
 
         async def open_exec(attach: Attach, more: bytes) -> Exec:
             return await self._open_exec(terminal, attach, more)
 
-        terminal = Terminal(claim, open_exec, size, self._screens)
+        terminal = Terminal(claim, open_exec, size, self._screens, legacy)
         self._admit(terminal)
         self._keep(terminal, owned=True)
         return terminal

@@ -36,16 +36,16 @@ class Picture:
 
 
 class Screening:
-    """Of one terminal. It begins from what the owner, elsewhere, shows, or from the oldest output that is known and its modes."""
+    """Of one terminal. It begins from another owner's picture, or from the oldest output that is known and its modes."""
 
-    def __init__(self, screens: Screens | None, name: str) -> None:
+    def __init__(self, screens: Screens | None, name: str, seed: Picture | None) -> None:
         self._screens = screens
         self._name = name
         self._screen: Screen | None = None
         self._start = 0
         """The offset of the screen's first byte, all that was written to it counted."""
         self._wanted_at = 0.0
-        self._seed: Picture | None = None
+        self._seed = seed
         self._parts: list[bytes] = []
 
     def want(self, scrollback: Scrollback, size: tuple[int, int], modes: Iterable[int]) -> None:
@@ -54,15 +54,17 @@ class Screening:
         if self._screens is None or not size[0] or (self._screen is not None and not self._screen.lost):
             return
         self.close()
-        seed = self._seed
-        if seed is not None and scrollback.base <= seed.offset <= scrollback.end:
-            begin, first = seed.offset, seed.data
-        else:
-            begin, first = scrollback.base, set_modes(modes) if scrollback.base else b""
-        screen = self._screen = self._screens.open(self._name, size)
-        self._start = begin - len(first)
-        if first:
-            screen.write(first)
+        if self._seed is not None and self._seed.offset > scrollback.end:
+            return  # what leads to it is still coming
+        if self._seed is not None and self._seed.offset < scrollback.base:
+            self._seed = None
+        seed = self._seed or Picture(scrollback.base, size, set_modes(modes) if scrollback.base else b"")
+        begin = seed.offset
+        screen = self._screen = self._screens.open(self._name, seed.size)
+        self._start = begin - len(seed.data)
+        screen.write(seed.data)
+        if seed.size != size:
+            screen.resize(size)
         for body in scrollback.since(begin):
             screen.write(body[OUTPUT_HEAD:])
 

@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
+from dataclasses import dataclass
 
 import structlog
 
@@ -42,10 +43,26 @@ STABLE_S = 2
 Opener = Callable[[Attach, bytes], Awaitable[Exec | Mirror]]
 
 
+@dataclass(frozen=True, slots=True)
+class Legacy:
+    """What a mirrored terminal leaves to an owned one: the holder's ring may have less, and says more slowly what runs."""
+
+    picture: Picture | None
+    status: Status | None
+    status_body: bytes
+
+
 class Terminal:
     """Its `run` is a task of the hub's; viewers come by `attach` and go by `detach`."""
 
-    def __init__(self, claim: Claim, open_exec: Opener, size: tuple[int, int], screens: Screens | None = None) -> None:
+    def __init__(
+        self,
+        claim: Claim,
+        open_exec: Opener,
+        size: tuple[int, int],
+        screens: Screens | None = None,
+        legacy: Legacy | None = None,
+    ) -> None:
         self.claim = claim
         self.birth = claim.birth
         self.size = size
@@ -57,10 +74,11 @@ class Terminal:
         self.attaches = 0
         self._open_exec = open_exec
         self._exec: Exec | Mirror | None = None
-        self._scrollback = History(screens, claim.terminal)
+        self._was_mirrored = False
+        """When it was attached last."""
+        self._scrollback = History(screens, claim.terminal, legacy.picture if legacy else None)
         self._flow = Flow(0, time.monotonic())
-        self._status: Status | None = None
-        self._status_body = b""
+        self._status, self._status_body = (legacy.status, legacy.status_body) if legacy else (None, b"")
         self._status_told = 0.0
         self._ready = asyncio.Event()
         self._ended = asyncio.Event()
@@ -219,6 +237,10 @@ class Terminal:
         )
         relay.begin([hello.body(), *bodies, *filter(None, (self._status_body, self._exit_body))])
 
+    async def leave(self) -> Legacy:
+        """What it knows, for the one that takes its place here."""
+        return Legacy(await self._scrollback.seed(self.size, self._status), self._status, self._status_body)
+
     async def hang_up(self) -> bool:
         """Ends the shell and what runs in it. Whether it is known to be over."""
         with suppress(TimeoutError):
@@ -319,7 +341,10 @@ class Terminal:
                 self.size = (hello.cols, hello.rows)
             # Replays must find what the ring has, or a page's offset would lie beyond our end.
             self._caught_up_at = min(hello.head, max(hello.acked, hello.start) + frames.WINDOW_MAX)
+        elif self._was_mirrored and not isinstance(opened, Mirror):
+            self._flow.skip(hello.acked)  # what the student has rendered through the owner before us
         self.attaches += 1
+        self._was_mirrored = isinstance(opened, Mirror)
         self._base, self._head = hello.base, hello.head
         self._heard_at, self._controls, self._exec = now, 0, opened
         log.info(

@@ -26,10 +26,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.settings import _node
+from terminals import frames
 from terminals import screen as bounds
 from terminals.errors import Unavailable
 from terminals.helper import Helper
 from terminals.screen import Screen, Screens, Snapshot
+from terminals.screening import Picture, Screening
+from terminals.scrollback import Scrollback
 
 SCRIPT = Path(os.environ.get("SCREEN_SCRIPT", "static/helper/screen.mjs"))
 SIZE = (80, 24)
@@ -219,6 +222,41 @@ async def test_a_snapshot_has_the_size_that_was_set_before_it() -> None:
         snapshot = await screen.snapshot()
         assert snapshot.size == (120, 30)
         assert b"w" * 100 in snapshot.data
+
+
+async def test_a_screen_that_begins_from_a_picture_of_another_size_shows_it_as_if_it_had_been_resized() -> None:
+    async with screens() as made:
+        original = made.open("original", SIZE)
+        original.write(b"\x1b[?1049h\x1b[H" + b"\r\n".join(b"%02d" % n + b"=" * 70 for n in range(24)))
+        snapshot = await original.snapshot()
+        screening = Screening(made, "next", Picture(1000, snapshot.size, snapshot.data))
+        screening.want(Scrollback(1000), (60, 20), ())
+        original.resize((60, 20))
+        picture = await screening.picture()
+        assert picture is not None
+        assert (picture.offset, picture.size) == (1000, (60, 20))
+        assert picture.data == (await original.snapshot()).data
+
+
+async def test_a_picture_is_begun_from_when_the_output_has_come_to_it_and_not_when_it_has_passed_it() -> None:
+    async with screens() as made:
+        scrollback = Scrollback(0)
+        screening = Screening(made, "next", Picture(10, SIZE, b"\x1b[?1049hdrawn long ago"))
+        for offset, text in ((0, b"0123456"), (7, b"789, and on")):
+            screening.want(scrollback, SIZE, ())
+            assert await screening.picture() is None
+            scrollback.append(frames.output(offset, text))
+        screening.want(scrollback, SIZE, ())
+        picture = await screening.picture()
+        assert picture is not None
+        assert picture.offset == 18
+        assert b"drawn long ago, and on" in picture.data
+        scrollback.skip(2000)
+        screening.close()
+        screening.want(scrollback, SIZE, ())
+        picture = await screening.picture()
+        assert picture is not None
+        assert b"drawn" not in picture.data
 
 
 async def test_a_large_snapshot_leaves_the_oldest_rows_out() -> None:

@@ -77,6 +77,34 @@ async def test_a_late_watcher_sees_what_was_drawn_a_megabyte_ago(
     await page.leave()
 
 
+async def test_the_next_owner_shows_what_it_watched_being_drawn_a_megabyte_ago(
+    server: Server, elsewhere: Server, student: User, teacher: User
+) -> None:
+    _, page = await shell(student, "first-steps")
+    await draw(page)
+    observer = watch(teacher, page.terminal, elsewhere)
+    await observer.connect()
+    await observer.expect("HEADER-DRAWN-ONCE")
+    await asyncio.to_thread(server.kill)
+    page.drop()
+    page.url = elsewhere.url
+    await page.connect()
+    assert (await observer.closed()).code == 1012
+    # A reload in a smaller window, and who watches anew.
+    page.birth, page.offset, page.size = None, 0, (60, 20)
+    await page.leave()
+    page.output.clear()
+    await page.connect()
+    late = watch(teacher, page.terminal, elsewhere)
+    await late.connect()
+    await page.type("\r")
+    for one in (page, late):
+        await one.expect("HEADER-DRAWN-ONCE")
+        await one.expect("more-came")
+        assert len(one.output) < 20_000, "a screen, not a megabyte of bytes"
+    await page.leave()
+
+
 async def test_a_killed_screen_helper_costs_a_picture_and_nothing_else(
     server: Server, student: User, teacher: User
 ) -> None:
