@@ -28,6 +28,8 @@ from terminals.terminal import Legacy, Terminal
 log = structlog.get_logger(__name__)
 
 TICK_S = 2.0
+AWAY_S = 0.2
+"""Between two looks for an LXD that is away."""
 TOUCH_EVERY = 15
 """Ticks between two notes that these sessions are open."""
 CHECK_EVERY = 5
@@ -181,19 +183,39 @@ class Hub:
                 log.exception("hub_attending_failed")
 
     async def heed(self) -> None:
-        """Lets every exec go when LXD was told to stop: it would wait for them, for minutes, and begin none for anybody."""
+        """Lets every exec go when LXD was told to stop: it would wait for them, for minutes, and begin none for anybody.
+
+        And looks for its first answer after that, so that nobody waits for the next try of his own.
+        """
+        away = False
         while True:
-            await asyncio.sleep(TICK_S)
+            await asyncio.sleep(AWAY_S if away else TICK_S)
             try:
-                owned = [held.terminal for held in self._held.values() if held.owned and held.terminal.attached]
-                if owned and await self._lxd.leaving():
-                    log.warning("lxd_leaving", terminals=len(owned))
-                    for terminal in owned:
-                        terminal.break_off(Cut("LXD was told to stop"))
-            except Unavailable as error:
-                log.info("lxd_not_heard", reason=error.message)
+                away = await self._heed(away=away)
             except Exception:
                 log.exception("hub_heeding_failed")
+
+    async def _heed(self, *, away: bool) -> bool:
+        """Whether LXD begins nothing now, as far as it matters here."""
+        owned = [held.terminal for held in self._held.values() if held.owned and held.terminal.over is None]
+        if not owned:
+            return False
+        try:
+            leaving = await self._lxd.leaving()
+        except Unavailable as error:
+            if not away:
+                log.info("lxd_not_heard", reason=error.message)
+            return True
+        attached = [terminal for terminal in owned if terminal.attached]
+        if leaving and attached:
+            log.warning("lxd_leaving", terminals=len(attached))
+            for terminal in attached:
+                terminal.break_off(Cut("LXD was told to stop"))
+        elif away and not leaving:
+            log.info("lxd_back", terminals=len(owned))
+            for terminal in owned:
+                terminal.try_again()
+        return leaving
 
     async def close_terminal(self, terminal: str, session: str, user: int) -> None:
         """The tab was closed: its programs are hung up, its viewers go, its row goes. Claims it first where it isn't ours.

@@ -81,6 +81,7 @@ class Terminal:
         self._status, self._status_body = (legacy.status, legacy.status_body) if legacy else (None, b"")
         self._status_told = 0.0
         self._ready = asyncio.Event()
+        self._again = asyncio.Event()
         self._ended = asyncio.Event()
         self._caught_up_at = 0
         self._base = 0
@@ -275,7 +276,7 @@ class Terminal:
         """Attaches and pumps, and attaches again when the path is cut, until the shell or the ownership is over."""
         failures = 0
         while self.over is None and self.exit is None:
-            await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
+            await self._pause(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
             failures += 1
             try:
                 opened = await self._open()
@@ -301,6 +302,17 @@ class Terminal:
                 await opened.close()
             if time.monotonic() - began > STABLE_S:
                 failures = 0
+
+    def try_again(self) -> None:
+        """What stood in the way is gone: the next try needn't wait."""
+        self._again.set()
+
+    async def _pause(self, seconds: float) -> None:
+        self._again.clear()
+        if seconds:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await self._again.wait()
 
     def tick(self) -> None:
         """Every 2 s: keeps the ownership, lets go what nobody renders, and notices a path that died silently."""
