@@ -126,8 +126,8 @@ async def test_a_page_that_lands_beside_the_owner_without_postgresql_is_served_b
             desk.note()
             await desk.typist.when(lambda typed=desk.typed: desk.typist.taken > typed)
             assert len(here.logged("tunnel_begun")) == begun + len(desk.seats), "they came another way"
-            await asyncio.to_thread(services.start_postgresql)
             had = [seat.times_attached for seat in desk.seats]
+            await asyncio.to_thread(services.start_postgresql)
             for seat, times_attached in zip(desk.seats, had, strict=True):
                 await seat.when(lambda seat=seat, had=times_attached: seat.live and seat.times_attached > had)
             here, there = there, here
