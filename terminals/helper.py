@@ -15,8 +15,8 @@ log = structlog.get_logger(__name__)
 Taker = Callable[[int, int, bytes], None]
 """Gets a frame: its type, the screen's number, the payload."""
 
-HEAP_MB = 512
-"""Of JavaScript; the helper gives the largest terminals up before."""
+HEAP_MB = 768
+"""Of JavaScript, pages that are only partly used included; the helper gives the largest terminals up long before."""
 MAX_FRAME = 16_777_216
 """Bytes; a snapshot has a limit far below."""
 END_S = 2.0

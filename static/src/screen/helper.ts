@@ -15,7 +15,7 @@ const DONE = 65_536; // bytes
 const QUEUED = 16_777_216; // bytes that may wait in here; then stdin isn't read
 const ANSWERS = 8_388_608; // bytes that may wait to be taken by the server; then nothing is done
 const TURN = 5; // ms before stdin is looked at again
-const CHECK = 4_194_304; // bytes between two looks at the memory
+const CHECK = 1_048_576; // bytes between two looks at the memory
 const HEAP = 400 * 1024 * 1024, CELLS = 640 * 1024 * 1024; // bytes; below what --max-old-space-size ends it at
 const ROOM = 0.8; // part of those that is left in use when they are passed
 
