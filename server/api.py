@@ -7,12 +7,12 @@ from aiohttp import web
 
 from server import auth, keys
 from server.bodies import read_body
+from terminals.containers import STEPS
 from terminals.errors import Invalid, NotFound
-from terminals.pool import STEPS
 from terminals.store.database import ID
 from terminals.store.hands import Hand
 from terminals.store.lessons import Card
-from terminals.store.sessions import Session
+from terminals.store.sessions import WAITING, Session
 from terminals.store.terminals import Titled
 from terminals.store.users import User
 
@@ -83,7 +83,10 @@ async def show_session(request: web.Request) -> web.Response:
     terminals = await store.terminals.of_session(session.id) if session.state == "live" else []
     hand = await store.hands.of_session(session.id, session.course_id) if session.state == "live" else None
     following = await store.lessons.after(session.lesson_id) if session.state == "ended" else None
-    return web.json_response({**_shown(session, terminals, following), "hand": _hand(hand)})
+    shown = _shown(session, terminals, following)
+    if session.state == "starting":
+        shown["progress"] = _progress(session, await request.app[keys.STARTS].standing(session.id))
+    return web.json_response({**shown, "hand": _hand(hand)})
 
 
 async def end_session(request: web.Request) -> web.Response:
@@ -174,13 +177,11 @@ def _card(card: Card) -> dict[str, Any]:
 
 
 def _shown(session: Session, terminals: list[Titled], following: tuple[str, str] | None) -> dict[str, Any]:
-    starting, over = session.state == "starting", session.state == "ended"
+    over = session.state == "ended"
     return {
         "id": session.id,
         "state": session.state,
-        "progress": {"step": session.step, "done": session.steps_done, "of": STEPS, "seconds": session.age}
-        if starting
-        else None,
+        "progress": None,
         "seconds": session.age,
         "terminals": [{"id": each.id, "title": each.title, "position": each.position} for each in terminals],
         "error": {"code": session.error_code, "message": session.error_message} if session.error_code else None,
@@ -193,6 +194,19 @@ def _shown(session: Session, terminals: list[Titled], following: tuple[str, str]
         },
         "ended": {"by": session.ended_by, "seconds_ago": session.ended_ago} if over else None,
         "next": {"id": following[0], "title": following[1]} if following else None,
+    }
+
+
+def _progress(session: Session, standing: tuple[int, int]) -> dict[str, Any]:
+    place, left = standing
+    return {
+        "step": session.step,
+        "done": session.steps_done,
+        "of": STEPS,
+        "seconds": session.age,
+        # What else it waits for is more to the point.
+        "place": place or None if session.step == WAITING else None,
+        "seconds_left": left,
     }
 
 

@@ -19,6 +19,8 @@ from server.tickets import Tickets
 from server.tunnels import Tunnels
 from terminals.bus import Bus
 from terminals.classroom import Classroom
+from terminals.clearing import Clearing
+from terminals.containers import Containers
 from terminals.door import Door
 from terminals.feeds import Feeds
 from terminals.hands import Hands
@@ -26,10 +28,13 @@ from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.janitor import Janitor
 from terminals.lxd import Address, Lxd
-from terminals.pool import Pool
+from terminals.pool import Policy, Pool
 from terminals.presence import Presence
+from terminals.reconcile import Reconciler
 from terminals.screen import Screens
 from terminals.sessions import Sessions
+from terminals.shells import Shells
+from terminals.starts import Starts
 from terminals.store import Store
 from terminals.store.database import Database
 
@@ -74,6 +79,16 @@ def make_lxd(settings: Settings) -> Lxd:
     return Lxd(address, settings.lxd_project)
 
 
+def make_containers(settings: Settings, lxd: Lxd, holder: Holder, door: Door | None = None) -> Containers:
+    """What LXD's containers of this deployment have in common."""
+    return Containers(lxd, holder, settings.lxd_pool, settings.deployment, door.devices() if door else {})
+
+
+def policy(settings: Settings) -> Policy:
+    """How many containers wait."""
+    return Policy(settings.pool_ready, settings.pool_spare, settings.pool_most, settings.pool_awake)
+
+
 def make_redis(settings: Settings) -> Redis:
     """A client that answers or fails within seconds: who waits for Redis is a person."""
     return Redis.from_url(
@@ -110,33 +125,41 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     door = Door(settings.door_dir) if settings.door_dir else None
     if door is not None:
         await asyncio.to_thread(door.sweep)
-    pool = Pool(lxd, holder, settings.lxd_pool, settings.deployment, door.devices() if door else {})
+    containers = make_containers(settings, lxd, holder, door)
     presence = app[keys.PRESENCE] = Presence(app[keys.REDIS], settings.instance)
     feeds = app[keys.FEEDS] = Feeds(app[keys.REDIS], settings.instance)
     screens = Screens(settings.node, settings.screen_script)
-    hub = app[keys.HUB] = Hub(store, lxd, holder, pool, presence, feeds, settings.instance, door, screens)
-    app[keys.METRICS].watch(hub, lxd)
+    hub = app[keys.HUB] = Hub(store, lxd, holder, containers, presence, feeds, settings.instance, door, screens)
     bus = app[keys.BUS] = Bus(app[keys.REDIS])
     bus.on("ended", hub.end_session)
     bus.on("revoked", hub.revoke)
     bus.on(drain.NOTICE, drain.Drainee(settings.instance).asked)
     app[keys.CLASSROOM] = Classroom(store, presence)
     app[keys.HANDS] = Hands(store)
-    app[keys.SESSIONS] = Sessions(store, pool, hub, bus, settings.instance)
+    clearing = Clearing(store, containers)
+    starts = app[keys.STARTS] = Starts(store, containers, clearing, settings.instance, settings.starts_at_once)
+    pool = app[keys.POOL] = Pool(store, containers, clearing, Shells(lxd, holder), settings.instance, policy(settings))
+    starts.used = pool.look
+    app[keys.METRICS].watch(hub, lxd, starts, pool)
+    app[keys.SESSIONS] = Sessions(store, starts, clearing, hub, bus)
+    app[keys.RECONCILER] = Reconciler(store, lxd, containers, clearing)
     tunnels = Tunnels(hub, feeds)
     yield
     await tunnels.close()
-    await app[keys.SESSIONS].close()
+    await starts.close()
+    await clearing.close()
     await screens.close()
     lxd.close()
 
 
 async def _jobs(app: web.Application) -> AsyncIterator[None]:
-    janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.SETTINGS].session_idle_hours)
+    idle_hours = app[keys.SETTINGS].session_idle_hours
+    janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.RECONCILER], idle_hours)
     hub = app[keys.HUB]
     feeds, presence = app[keys.FEEDS], app[keys.PRESENCE]
     told = (app[keys.BUS].run(), feeds.read(), feeds.send(), presence.run(hub.facts))
-    async with running(hub.run(), hub.attend(), hub.heed(), *told, janitor.run()):
+    tending = (app[keys.STARTS].run(), app[keys.POOL].run(), janitor.run())
+    async with running(hub.run(), hub.attend(), hub.heed(), *told, *tending):
         yield
 
 

@@ -14,8 +14,11 @@ from terminals.hands import Hands
 from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.lxd import Lxd
+from terminals.pool import Pool
 from terminals.presence import Presence
+from terminals.reconcile import Reconciler
 from terminals.sessions import Sessions
+from terminals.starts import Starts
 from terminals.store import Store
 
 SETTINGS = web.AppKey("settings", Settings)
@@ -25,6 +28,9 @@ HOLDER = web.AppKey("holder", Holder)
 LXD = web.AppKey("lxd", Lxd)
 BUS = web.AppKey("bus", Bus)
 HUB = web.AppKey("hub", Hub)
+STARTS = web.AppKey("starts", Starts)
+POOL = web.AppKey("pool", Pool)
+RECONCILER = web.AppKey("reconciler", Reconciler)
 SESSIONS = web.AppKey("sessions", Sessions)
 CLASSROOM = web.AppKey("classroom", Classroom)
 HANDS = web.AppKey("hands", Hands)

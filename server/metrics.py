@@ -7,6 +7,8 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 
 from terminals.hub import Hub
 from terminals.lxd import Lxd
+from terminals.pool import Pool
+from terminals.starts import Starts
 
 
 class Metrics:
@@ -31,9 +33,10 @@ class Metrics:
         self.sent = Counter("educenter_output_bytes", "Output bytes sent to browsers.", registry=self.registry)
         self.behind = Counter("educenter_viewers_behind", "Times that a viewer was reset.", registry=self.registry)
 
-    def watch(self, hub: Hub, lxd: Lxd) -> None:
+    def watch(self, hub: Hub, lxd: Lxd, starts: Starts, pool: Pool) -> None:
         """Adds what the core counts by itself."""
         self.registry.register(_Core(hub, lxd))
+        self.registry.register(_Life(starts, pool))
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -62,3 +65,30 @@ class _Core:
             seconds.add_metric(list(labels), self._lxd.calls.seconds[labels])
         yield calls
         yield seconds
+
+
+class _Life:
+    """Of containers."""
+
+    def __init__(self, starts: Starts, pool: Pool) -> None:
+        self._starts = starts
+        self._pool = pool
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "educenter_starts_waiting", "Sessions that wait for a container.", value=self._starts.waiting
+        )
+        count = CounterMetricFamily("educenter_starts", "Sessions started here, by what they got.", labels=["way"])
+        seconds = CounterMetricFamily("educenter_start_seconds", "From the click to live, summed up.", labels=["way"])
+        for way, tally in self._starts.tallies.items():
+            count.add_metric([way], tally.count)
+            seconds.add_metric([way], tally.seconds)
+        yield count
+        yield seconds
+        pool = GaugeMetricFamily(
+            "educenter_pool", "Containers that wait, told by the instance that tends them.", labels=["image", "state"]
+        )
+        for image, stock in self._pool.stocks.items():
+            for state in ("awake", "frozen", "warming"):
+                pool.add_metric([image, state], getattr(stock, state))
+        yield pool

@@ -54,6 +54,13 @@ class Settings:
     port: int
     secret_key: str
     session_idle_hours: float
+    starts_at_once: int
+    """Containers that all instances together make at the same time."""
+    pool_ready: int
+    """Containers that wait for students, for each image; 0: none."""
+    pool_spare: float
+    pool_most: int
+    pool_awake: int
     demo: bool
     log_level: str
     log_format: str
@@ -125,6 +132,11 @@ def read(env: Env | None = None) -> Settings:
         port=int(_number(env, "PORT", 8000, problems)),
         secret_key=env.str("SECRET_KEY", ""),
         session_idle_hours=_number(env, "SESSION_IDLE_HOURS", 4.0, problems),
+        starts_at_once=max(1, int(_number(env, "STARTS_AT_ONCE", 4, problems))),
+        pool_ready=int(_number(env, "POOL_READY", 2, problems)),
+        pool_spare=_number(env, "POOL_SPARE", 0.1, problems),
+        pool_most=int(_number(env, "POOL_MOST", 30, problems)),
+        pool_awake=int(_number(env, "POOL_AWAKE", 2, problems)),
         demo=_flag(env, "DEMO", problems),
         log_level=env.str("LOG_LEVEL", "info").lower(),
         log_format=env.str("LOG_FORMAT", "auto").lower(),

@@ -9,6 +9,7 @@ from weakref import WeakValueDictionary
 
 import structlog
 
+from terminals.containers import Containers
 from terminals.door import Door
 from terminals.errors import Cut, Ended, Forbidden, Lost, NotFound, Refused, Taken, TerminalsError, Unavailable
 from terminals.exec import Attach, Exec
@@ -17,7 +18,6 @@ from terminals.grants import Grants
 from terminals.holder import Holder
 from terminals.lxd import Lxd
 from terminals.mirror import Mirror
-from terminals.pool import Pool
 from terminals.presence import Facts, Presence
 from terminals.relays import Relays
 from terminals.screen import Screens
@@ -63,7 +63,7 @@ class Hub:
         store: Store,
         lxd: Lxd,
         holder: Holder,
-        pool: Pool,
+        containers: Containers,
         presence: Presence,
         feeds: Feeds,
         instance: str,
@@ -80,7 +80,7 @@ class Hub:
         self._holder = holder
         self._door = door
         self._screens = screens
-        self._pool = pool
+        self._containers = containers
         self._instance = instance
         self._held: dict[str, _Held] = {}
         # Each lock lives as long as somebody opens that terminal.
@@ -356,7 +356,7 @@ class Hub:
             await self._holder.install(self._lxd, claim.container)
             return True
         try:
-            done = await self._pool.wake(claim.container)
+            done = await self._containers.wake(claim.container)
         except NotFound as gone:
             raise await self._why_not(claim.terminal, claim.user) from gone
         if done is not None:

@@ -1,29 +1,34 @@
 """Janitor: makes LXD and the rows agree again after whatever died half-way. Idempotent; one instance at a time does it."""
 
 import asyncio
+import time
 
 import structlog
 
 from terminals.errors import TerminalsError
+from terminals.reconcile import Reconciler
 from terminals.sessions import Sessions
 from terminals.store import Store
 
 log = structlog.get_logger(__name__)
 
 EVERY_S = 20
-ABANDONED_S = 30
-"""A start that nobody beats for (every 5 s) has lost its instance."""
+RECONCILE_S = 60.0
+"""Between two looks at all that LXD has."""
 LEADER = 0x6564_7563
 """The advisory lock's key: ASCII "educ"."""
+LOST = ("container_gone", "Your lab's container is gone from the host. Start the lab again; your teacher may know more")
 
 
 class Janitor:
-    """Sweeps: sessions nobody touched, starts whose instance died, containers that LXD still has to delete."""
+    """Sweeps: sessions nobody touched, and what doesn't agree with LXD."""
 
-    def __init__(self, store: Store, sessions: Sessions, idle_hours: float) -> None:
+    def __init__(self, store: Store, sessions: Sessions, reconciler: Reconciler, idle_hours: float) -> None:
         self._store = store
         self._sessions = sessions
+        self._reconciler = reconciler
         self._idle_hours = idle_hours
+        self._reconciled_at = 0.0
 
     async def run(self) -> None:
         """For ever; a sweep that fails is tried again at the next turn."""
@@ -44,10 +49,10 @@ class Janitor:
         for session in await self._store.sessions.untouched(self._idle_hours):
             log.info("session_untouched", session=session)
             await self._sessions.end(session, by="idle")
-        for session in await self._store.sessions.abandoned(ABANDONED_S):
-            log.warning("session_abandoned", session=session)
-            await self._sessions.end(
-                session, ("interrupted", "The server stopped while your lab was starting. Start again")
-            )
-        for container in await self._store.containers.gone(ABANDONED_S):
-            await self._sessions.clear(container)
+        await self._reconciler.clear()
+        if time.monotonic() - self._reconciled_at >= RECONCILE_S:
+            self._reconciled_at = time.monotonic()
+            found = await self._reconciler.run()
+            for session in [] if found.too_much else found.lost:
+                log.warning("session_lost", session=session)
+                await self._sessions.end(session, LOST)

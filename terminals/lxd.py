@@ -26,7 +26,7 @@ log = structlog.get_logger(__name__)
 
 THREADS, QUICK_THREADS = 12, 8
 """For calls that may take long, and for those that a waiting person's prompt hangs on."""
-QUICK = frozenset(("exec", "instance", "answers", "complaint"))
+QUICK = frozenset(("exec", "instance", "answers", "complaint", "unfreeze", "change", "push"))
 CONNECT_TIMEOUT_S = 5
 BUSY_WORDS = ("busy", "matching non-reusable operation", "already stopped", "quota exceeded")
 """How LXD says that somebody else is at it, or was a moment ago; or that it has stopped it all the same, though a full
@@ -118,6 +118,14 @@ class Lxd:
 
         return await self._run("names", call)
 
+    async def instances(self) -> list[Json]:
+        """The records of all instances in the project."""
+
+        def call(client: pylxd.Client) -> list[Json]:
+            return cast("list[Json]", client.api.instances.get(params={"recursion": 1}).json()["metadata"])
+
+        return await self._run("instances", call)
+
     async def instance(self, name: str) -> Json:
         """LXD's record: status, config, devices and the like."""
         return await self._run("instance", lambda c: cast("Json", c.api.instances[name].get().json()["metadata"]))
@@ -134,6 +142,10 @@ class Lxd:
     async def stop(self, name: str) -> None:
         """Stops it at once, without asking its programs."""
         await self._state(name, "stop", {"timeout": 30, "force": True})
+
+    async def freeze(self, name: str) -> None:
+        """Stops its processes where they stand. Can take a second."""
+        await self._state(name, "freeze", {"timeout": 10})
 
     async def unfreeze(self, name: str) -> None:
         """Lets a frozen container's processes run again."""
@@ -160,6 +172,11 @@ class Lxd:
             return True
 
         return await self._run("grow_root", call, name)
+
+    async def change(self, name: str, config: dict[str, str], devices: dict[str, dict[str, str]]) -> None:
+        """Sets these keys and devices of an instance, running or not; all else stays."""
+        body = {"config": config, "devices": devices} if devices else {"config": config}
+        await self._run("change", lambda c: self._wait(c, c.api.instances[name].patch(json=body)), name)
 
     async def delete(self, name: str) -> None:
         """Stops and deletes; one that isn't there counts as deleted."""
@@ -191,6 +208,14 @@ class Lxd:
             client.api.instances[name].files.post(params={"path": path}, data=data, headers=headers)
 
         await self._run("push", call, name)
+
+    async def remove(self, name: str, path: str) -> None:
+        """Deletes a file in a container.
+
+        Raises:
+            NotFound, Refused: there is none.
+        """
+        await self._run("remove", lambda c: c.api.instances[name].files.delete(params={"path": path}), name)
 
     async def make_folder(self, name: str, path: str, mode: int) -> None:
         """Makes a root-owned folder in a container; one that is there is left as it is."""

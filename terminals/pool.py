@@ -1,206 +1,189 @@
-"""Pool: containers that can be had quickly.
-
-A template per image is launched and stopped once, so that unpacking and the id remap are behind it; a container is a
-copy of it, started.
-"""
+"""Pool: containers that wait for their students, a shell in each: a few running, the others frozen. One instance tends it."""
 
 import asyncio
-import secrets
-from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+import time
+from dataclasses import dataclass, field
 
 import structlog
 
-from terminals.errors import Invalid, NotFound, Refused
-from terminals.holder import Holder
-from terminals.lxd import Json, Lxd, size_in_bytes
-from terminals.store.lessons import Needs
+from terminals.clearing import Clearing
+from terminals.containers import Containers
+from terminals.errors import TerminalsError
+from terminals.shells import Shells
+from terminals.store import Store
+from terminals.store.containers import Stock
+from terminals.store.lessons import Kind
 
 log = structlog.get_logger(__name__)
 
-SUDOERS = b"student ALL=(ALL) NOPASSWD: ALL\n"
-DEPLOYMENT = "user.educenter.deployment"
-DISK = "user.educenter.disk"
-"""The lesson's limit."""
-DRAFT_AGE = timedelta(minutes=15)
-"""A template in the making for longer has lost its maker."""
-TEMPLATE_AGE = timedelta(days=1)
-OPENINGS = 4
-"""Containers that are made, or deleted, at the same time: LXD's database suffers from mass opens."""
-ROOM = 16 * 1024 * 1024
-"""Bytes that a container with a full disk is given on top, for what LXD itself writes when it starts it."""
-ROOMS = 8
-"""So often in a container's life."""
-FULL = (
-    "Your container has stopped, and its disk is full to the last block, so that it can't be started. "
-    "End the lab and start it again, or ask your teacher to give it room"
-)
+TURN_S = 2.0
+LEADER = 0x6564_706F
+"""The advisory lock's key: ASCII "edpo"."""
+FILLS = 2
+"""Containers that are warmed at the same time; students' own starts go first."""
+BACKOFF_S = (0.0, 5.0, 15.0, 60.0)
+"""Before the next try for an image whose last ones failed."""
 
-Say = Callable[[str, int], Awaitable[None]]
-"""Tells the student what is being done, and how many of `STEPS` are behind."""
-STEPS = 3
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How many wait, for each image that lessons use."""
+
+    ready: int
+    """At least; 0: this instance tends no pool."""
+    spare: float
+    """Or this part of the image's live sessions, where that is more."""
+    most: int
+    """0: those that wait are given back."""
+    awake: int
+    """Of them running: they cost CPU, the frozen ones a moment."""
+
+    def wanted(self, live: int) -> int:
+        return min(self.most, max(self.ready, round(self.spare * live)))
+
+
+@dataclass(slots=True)
+class _Trouble:
+    tries: int = 0
+    until: float = field(default=0.0)
+
+
+async def _quietly(_step: str, _done: int) -> None:
+    """Nobody waits for these."""
 
 
 class Pool:
-    """Makes and wakes containers of one LXD project and pool."""
+    """`run` it on every instance: who holds the lock does the work, and is replaced when it dies."""
 
     def __init__(
-        self, lxd: Lxd, holder: Holder, storage: str, deployment: str, devices: dict[str, dict[str, str]]
+        self, store: Store, containers: Containers, clearing: Clearing, shells: Shells, instance: str, policy: Policy
     ) -> None:
-        self._lxd = lxd
-        self._holder = holder
-        self._storage = storage
-        self._deployment = deployment
-        self._devices = devices
-        """Every container's, beside its root disk."""
-        self._templates: dict[str, str] = {}
-        self._making: dict[str, asyncio.Lock] = {}
-        self._openings = asyncio.Semaphore(OPENINGS)
-        self._deletions = asyncio.Semaphore(OPENINGS)
+        self._store = store
+        self._containers = containers
+        self._clearing = clearing
+        self._shells = shells
+        self._instance = instance
+        self._policy = policy
+        self._wake = asyncio.Event()
+        self.stocks: dict[str, Stock] = {}
+        """Image → what waits, as this instance last saw it while it tended the pool."""
+        self._troubles: dict[str, _Trouble] = {}
+        """By image."""
 
-    async def make(self, name: str, needs: Needs, tags: dict[str, str], say: Say) -> None:
-        """A started container `name` with the lesson's limits. Whoever calls deletes it when this fails.
+    def look(self) -> None:
+        """One was taken."""
+        self._wake.set()
 
-        Raises:
-            Invalid: the lesson's image doesn't exist.
-            Refused, Unavailable: LXD's answer.
-        """
-        await say("Waiting for a place", 0)
-        async with self._openings:
-            await say("Preparing the lab's system", 0)
-            template = await self.template(needs.image)
-            await say("Making your container", 1)
+    async def run(self) -> None:
+        """For ever; an instance without a pool leaves those of others alone."""
+        while self._policy.ready:
             try:
-                await self._copy(template, name, needs, tags)
-            except NotFound:
-                # Somebody deleted the template since we last looked.
-                self._templates.pop(needs.image, None)
-                await self._copy(await self.template(needs.image), name, needs, tags)
-            await say("Starting it", 2)
-            await self._lxd.start(name)
-            if needs.root:
-                await self.grant_root(name)
+                await self._containers.templates.refresh()
+                async with self._store.database.lead(LEADER) as leading:
+                    if leading:
+                        await self.turn()
+                    else:
+                        self.stocks.clear()
+                        # Its students hang on knowing the templates, too.
+                        await self._kinds()
+            except TerminalsError as error:
+                log.warning("pool_not_tended", reason=error.message)
+            except Exception:
+                log.exception("pool_not_tended")
+            try:
+                async with asyncio.timeout(TURN_S):
+                    await self._wake.wait()
+            except TimeoutError:
+                pass
+            self._wake.clear()
 
-    async def grant_root(self, name: str) -> None:
-        """Lets `student` use sudo. An image without sudo has nothing to grant: its shell is root's, or stays as it is."""
-        try:
-            await self._lxd.push(name, "/etc/sudoers.d/educenter", SUDOERS, 0o440)
-        except (NotFound, Refused) as error:
-            log.info("sudo_not_granted", container=name, reason=error.message)
+    async def turn(self) -> None:
+        """Once: what is outdated or too much goes, one is frozen or thawed, what is missing is made, a few at a time."""
+        kinds = await self._kinds()
+        known = {kind.needs.image: self._containers.templates.known(kind.needs.image) for kind in kinds}
+        templates = {image: template for image, template in known.items() if template is not None}
+        if outdated := await self._store.containers.outdated(templates):
+            log.info("pool_outdated", count=outdated)
+        for kind in kinds:
+            if template := templates.get(kind.needs.image):
+                await self._balance(kind, template)
 
-    async def delete(self, name: str) -> None:
-        """Stops and deletes; idempotent. A class that ends at once is paced."""
-        async with self._deletions:
-            await self._lxd.delete(name)
-
-    async def wake(self, name: str) -> str | None:
-        """Starts a stopped container, unfreezes a frozen one. What was done, for people; None: it ran.
-
-        Raises:
-            NotFound: there is no such container.
-        """
-        instance = await self._lxd.instance(name)
-        match instance["status"]:
-            case "Running":
-                return None
-            case "Frozen":
-                await self._lxd.unfreeze(name)
-                return "Your container was asleep and is awake again"
-            case _:
-                await self._restart(name, instance)
-                return "Your container had stopped and was started again"
-
-    async def _restart(self, name: str, instance: Json) -> None:
-        """Starts it. A full disk leaves LXD no room for what it writes itself, so it is given a little more."""
-        try:
-            await self._lxd.start(name)
-        except Refused:
-            if not await self._give_room(name, instance):
-                raise
-            await self._lxd.start(name)
-
-    async def _give_room(self, name: str, instance: Json) -> bool:
-        most = size_in_bytes(instance["config"].get(DISK, "")) + ROOM * ROOMS
-        try:
-            grown = await self._lxd.grow_root(name, ROOM, most)
-        except Refused as full:
-            raise Refused(FULL, code="disk_full") from full
-        if grown:
-            log.warning("container_given_room", container=name)
-        return grown
-
-    async def template(self, image: str) -> str:
-        """The name of the stopped template of an image alias; made when it is missing.
-
-        Raises:
-            Invalid: no such image.
-        """
-        async with self._making.setdefault(image, asyncio.Lock()):
-            if image not in self._templates:
-                self._templates[image] = await self._find_or_make(image)
-            return self._templates[image]
-
-    async def prepare(self) -> dict[str, str]:
-        """Image alias → template, of every image; what earlier images, holders and killed makers left is deleted."""
-        found = {image: await self.template(image) for image in sorted(await self._lxd.image_aliases())}
-        for name in await self._lxd.names():
-            if name.startswith(("template-", "draft-")) and name not in found.values() and await self._outdated(name):
-                log.info("template_deleted", template=name)
-                await self._lxd.delete(name)
+    async def _kinds(self) -> list[Kind]:
+        """Of the lessons there are, with their templates known or made."""
+        found = []
+        for kind in await self._store.lessons.kinds():
+            image = kind.needs.image
+            if self._trouble(image):
+                continue
+            try:
+                await self._containers.templates.of(image)
+            except TerminalsError as error:
+                self._note(image, error)
+            else:
+                found.append(kind)
         return found
 
-    async def _outdated(self, name: str) -> bool:
-        """A rolling deployment's older instances still copy yesterday's template; other deployments keep their own."""
-        instance = await self._lxd.instance(name)
-        if instance["config"].get(DEPLOYMENT) != self._deployment:
-            return False
-        age = datetime.now(UTC) - datetime.fromisoformat(instance["created_at"])
-        return age > (DRAFT_AGE if name.startswith("draft-") else TEMPLATE_AGE)
+    async def _balance(self, kind: Kind, template: str) -> None:
+        containers, wanted = self._store.containers, self._policy.wanted(kind.live)
+        if dropped := await containers.surplus(template, wanted):
+            log.info("pool_shrunk", template=template, count=dropped)
+        stock = self.stocks[kind.needs.image] = await containers.stock(template)
+        missing = min(wanted - stock.all, FILLS)
+        # Students who wait need LXD more than those who may come.
+        if missing > 0 and not await self._store.sessions.starting():
+            await asyncio.gather(*(self._warm(kind, template) for _ in range(missing)))
+        elif stock.awake > self._policy.awake:
+            await self._freeze(template)
+        elif stock.awake < self._policy.awake and stock.frozen:
+            await self._thaw(template)
 
-    async def _find_or_make(self, image: str) -> str:
-        fingerprint = (await self._lxd.image_aliases()).get(image)
-        if fingerprint is None:
-            raise Invalid(f"The lesson's image {image!r} doesn't exist here. Tell your teacher", code="no_image")
-        name = f"template-{fingerprint[:12]}-{self._holder.version}"
-        if name in await self._lxd.names():
-            return name
-        # Made under another name, so that a template is there only when it is whole, whoever is killed meanwhile.
-        draft = f"draft-{secrets.token_hex(6)}"
-        log.info("template_making", image=image, template=name)
+    async def _warm(self, kind: Kind, template: str) -> None:
+        began = time.monotonic()
+        name = await self._store.containers.warm(template, kind.needs, self._instance)
         try:
-            await self._lxd.create(draft, {"type": "image", "fingerprint": fingerprint}, self._config({}), {})
-            await self._lxd.start(draft)
-            await self._holder.install(self._lxd, draft)
-            await self._lxd.stop(draft)
-            try:
-                await self._lxd.rename(draft, name)
-            except Refused:
-                if name not in await self._lxd.names():
-                    raise
-                # Another instance was first.
-                await self._lxd.delete(draft)
+            await self._containers.make(name, kind.needs, {}, _quietly)
+            shell = await self._shells.begin(name)
+            ready = await self._store.containers.ready(name, self._instance, shell, frozen=False)
+        except TerminalsError as error:
+            self._note(kind.needs.image, error)
+            await self._clearing.let_go(name)
         except BaseException:
-            await asyncio.shield(self._lxd.delete(draft))
+            await asyncio.shield(self._clearing.let_go(name))
             raise
-        log.info("template_made", image=image, template=name)
-        return name
+        else:
+            if not ready:
+                await self._clearing.let_go(name)
+                return
+            self._troubles.pop(kind.needs.image, None)
+            log.info("container_warmed", container=name, seconds=round(time.monotonic() - began, 1))
 
-    async def _copy(self, template: str, name: str, needs: Needs, tags: dict[str, str]) -> None:
-        config = self._config(tags) | {
-            "limits.memory": needs.memory,
-            "limits.cpu": needs.cpu,
-            "limits.processes": str(needs.processes),
-            DISK: needs.disk,
-        }
-        root = {"type": "disk", "path": "/", "pool": self._storage, "size": needs.disk}
-        await self._lxd.create(
-            name, {"type": "copy", "source": template, "instance_only": True}, config, {"root": root, **self._devices}
-        )
+    async def _freeze(self, template: str) -> None:
+        name = await self._store.containers.withdraw(template, self._instance, frozen=False)
+        if name is not None:
+            await self._move(name, frozen=True)
 
-    def _config(self, tags: dict[str, str]) -> dict[str, str]:
-        """What every container of ours has; LXD would restart a whole class after a crash of its own."""
-        return {
-            "boot.autostart": "false",
-            DEPLOYMENT: self._deployment,
-            **{f"user.educenter.{key}": value for key, value in tags.items()},
-        }
+    async def _thaw(self, template: str) -> None:
+        name = await self._store.containers.withdraw(template, self._instance, frozen=True)
+        if name is not None:
+            await self._move(name, frozen=False)
+
+    async def _move(self, name: str, *, frozen: bool) -> None:
+        try:
+            await (self._containers.freeze(name) if frozen else self._containers.unfreeze(name))
+            await self._store.containers.ready(name, self._instance, frozen=frozen)
+        except TerminalsError as error:
+            log.warning("container_not_moved", container=name, frozen=frozen, reason=error.message)
+            await self._clearing.let_go(name)
+        except BaseException:
+            await asyncio.shield(self._clearing.let_go(name))
+            raise
+
+    def _trouble(self, image: str) -> bool:
+        trouble = self._troubles.get(image)
+        return trouble is not None and time.monotonic() < trouble.until
+
+    def _note(self, image: str, error: TerminalsError) -> None:
+        trouble = self._troubles.setdefault(image, _Trouble())
+        trouble.tries += 1
+        trouble.until = time.monotonic() + BACKOFF_S[min(trouble.tries, len(BACKOFF_S) - 1)]
+        log.warning("container_not_warmed", image=image, code=error.code, reason=error.message, tries=trouble.tries)

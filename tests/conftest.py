@@ -25,6 +25,7 @@ from terminals.lxd import Address, Lxd
 from terminals.store import Store
 from terminals.store.database import Database
 from tests.client import PASSWORD, User
+from tests.figures import figures
 
 pytest_plugins = ["tests.holder_builds"]
 ROOT = Path(__file__).parent.parent
@@ -46,6 +47,8 @@ class Server:
             "PUBLIC_URL": self.url,
             "DEMO": "on",
             "LOG_FORMAT": "json",
+            # Tests count containers: those of the pool's own tests wait.
+            "POOL_READY": "0",
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None
@@ -106,6 +109,12 @@ def lxc(*words: str) -> str:
     return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=60).stdout
 
 
+def container_of(session: str, ask: Callable[..., str] = lxc) -> str:
+    """The container that was made for a session, as LXD knows it."""
+    (name,) = ask("list", f"user.educenter.session={session}", "-c", "n", "-f", "csv").split()
+    return name
+
+
 def free_port() -> int:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
@@ -150,6 +159,17 @@ def make_server(seeded: None, tmp_path: Path) -> Iterator[Callable[..., Server]]
     for running in made:
         if running.process is not None:
             running.stop()
+
+
+@pytest.fixture
+def told(capsys: pytest.CaptureFixture[str]) -> Callable[[str, list[float]], None]:
+    """Says on the terminal what was measured, in seconds."""
+
+    def tell(what: str, seconds: list[float]) -> None:
+        with capsys.disabled():
+            print(f"\n  {what}: {figures(seconds)}")
+
+    return tell
 
 
 @pytest.fixture

@@ -13,9 +13,10 @@ RINGS = [
     {"exec", "sinks", "grants", "screening"},
     {"audience", "history"},
     {"mirror"},
-    {"terminal", "pool"},
-    {"relays"},
-    {"sessions", "hub", "classroom", "hands"},
+    {"terminal", "templates", "containers", "shells"},
+    {"relays", "clearing"},
+    {"hub", "classroom", "hands", "starts", "pool", "reconcile"},
+    {"sessions"},
     {"janitor"},
 ]
 """Each ring may import its own and those above it in this list; `viewer` is pure but for an Event."""
@@ -53,6 +54,7 @@ EDGE = [
     {"connection"},
     {"middlewares", "ws", "api", "classroom", "teaching"},
     {"app"},
+    {"commands"},
     {"__main__"},
 ]
 

@@ -1,9 +1,60 @@
-"""Containers: which LXD instance belongs to which session; forward only, warming → ready → taken → gone.
+"""Containers: the LXD instances of ours, with or without a session; forward only, warming → ready → taken → gone.
 
-A row is written before LXD is asked and removed after LXD has deleted, so no container is ever without one.
+A row is written before LXD is asked and removed after LXD has deleted, so no container is ever without one. One step goes
+back: a ready one is warming again while it is being frozen or thawed, so that nobody takes it then.
 """
 
-from terminals.store.database import Database
+import json
+from dataclasses import asdict, dataclass
+
+from terminals.store.database import Database, new_id
+from terminals.store.lessons import Needs
+
+_STOCK = """
+    SELECT count(*) FILTER (WHERE state = 'ready' AND NOT frozen)::int AS awake,
+        count(*) FILTER (WHERE state = 'ready' AND frozen)::int AS frozen,
+        count(*) FILTER (WHERE state = 'warming')::int AS warming
+    FROM containers WHERE {which} AND session_id IS NULL"""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """A container that is a session's now."""
+
+    name: str
+    frozen: bool
+    fits: bool
+    """It has just the lesson's needs already."""
+    waits: bool
+    """A shell waits in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stock:
+    """Pool containers of one kind."""
+
+    awake: int
+    frozen: int
+    warming: int
+
+    @property
+    def all(self) -> int:
+        return self.awake + self.frozen + self.warming
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One container, for operators."""
+
+    name: str
+    state: str
+    frozen: bool
+    template: str
+    age: int
+    session: str | None
+    session_state: str | None
+    user: str | None
+    lesson: str | None
 
 
 class Containers:
@@ -12,35 +63,190 @@ class Containers:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def add(self, name: str, session: str) -> bool:
-        """A container that is about to be made for a starting session. False: the session isn't starting any more."""
+    # -- a session's ---------------------------------------------------------------------------------------------------
+
+    async def add(self, session: str, template: str, needs: Needs, maker: str) -> str | None:
+        """A container that `maker` is about to make for the session that it starts. None: the session isn't its to start.
+
+        One of somebody's who died over it is left to the janitor.
+        """
         sql = """
-            INSERT INTO containers (name, session_id)
-            SELECT $1, id FROM sessions WHERE id = $2 AND state = 'starting' FOR UPDATE"""
+            UPDATE containers SET state = 'gone', session_id = NULL WHERE session_id = $1 AND state <> 'taken'
+            AND EXISTS (SELECT FROM sessions WHERE id = $1 AND state = 'starting' AND started_by = $2)"""
+        insert = """
+            INSERT INTO containers (name, session_id, template, network, needs, maker)
+            SELECT $1, id, $3, $4, $5, $6 FROM sessions
+            WHERE id = $2 AND state = 'starting' AND started_by = $6 FOR UPDATE"""
+        name = f"c-{new_id()}"
+        async with self._database.transaction() as run:
+            await run(sql, session, maker)
+            made = await run(insert, name, session, template, needs.network, _json(needs), maker)
+        return name if made else None
+
+    async def take(self, name: str, session: str) -> bool:
+        """warming → taken (by way of ready): it runs and is its session's. False: it is gone meanwhile."""
+        sql = "UPDATE containers SET state = 'taken', heard_at = now() WHERE name = $1 AND session_id = $2 AND state = 'warming'"
         return bool(await self._database.run(sql, name, session))
 
-    async def take(self, name: str) -> bool:
-        """warming → taken (by way of ready): it runs and is its session's. False: it is gone meanwhile."""
-        sql = "UPDATE containers SET state = 'taken' WHERE name = $1 AND state IN ('warming', 'ready')"
-        return bool(await self._database.run(sql, name))
+    async def take_ready(
+        self, session: str, template: str, needs: Needs, maker: str, *, first: bool = False
+    ) -> Taken | None:
+        """A waiting one, for a session that nobody starts or `maker` does; None: none waits.
+
+        Running ones first, then those that fit. `first`: only if no older start waits, for nobody is overtaken.
+        """
+        sql = """
+            WITH mine AS (
+                SELECT id FROM sessions s WHERE id = $1 AND state = 'starting' AND (started_by IS NULL OR started_by = $5)
+                AND ($6 OR NOT EXISTS (SELECT FROM sessions o WHERE o.state = 'starting' AND o.started_by IS NULL
+                    AND (o.created_at, o.id) < (s.created_at, s.id))) FOR UPDATE),
+            free AS (
+                SELECT name, frozen, needs = $4 AS fits FROM containers
+                WHERE state = 'ready' AND template = $2 AND network = $3 AND EXISTS (SELECT FROM mine)
+                AND NOT EXISTS (SELECT FROM containers h WHERE h.session_id = $1)
+                ORDER BY frozen, (needs = $4) DESC, created_at FOR UPDATE SKIP LOCKED LIMIT 1),
+            ours AS (UPDATE sessions SET started_by = $5, heard_at = now(), picked_at = coalesce(picked_at, now())
+                WHERE id = $1 AND EXISTS (SELECT FROM free))
+            UPDATE containers c SET state = 'taken', session_id = $1, maker = $5, heard_at = now() FROM free
+            WHERE c.name = free.name RETURNING c.name, c.frozen, free.fits, c.terminal_id IS NOT NULL AS waits"""
+        row = await self._database.row(sql, session, template, needs.network, _json(needs), maker, not first)
+        return Taken(**row) if row else None
+
+    async def taken_by(self, session: str, needs: Needs) -> Taken | None:
+        """The one that it has already, as `needs` would find it."""
+        sql = """
+            SELECT name, frozen, needs = $2 AS fits, terminal_id IS NOT NULL AS waits FROM containers
+            WHERE session_id = $1 AND state = 'taken'"""
+        row = await self._database.row(sql, session, _json(needs))
+        return Taken(**row) if row else None
+
+    async def fitted(self, name: str, needs: Needs) -> None:
+        """It runs, and has these needs now."""
+        sql = "UPDATE containers SET frozen = false, needs = $2, heard_at = now() WHERE name = $1 AND state = 'taken'"
+        await self._database.run(sql, name, _json(needs))
 
     async def of_session(self, session: str) -> str | None:
         found: str | None = await self._database.value("SELECT name FROM containers WHERE session_id = $1", session)
         return found
 
-    async def gone(self, seconds: float) -> list[str]:
-        """Those that LXD still has to delete: all whose session has ended, whatever a race left in their own state.
+    # -- the pool's ----------------------------------------------------------------------------------------------------
 
-        One whose start was heard of just now is left to who starts it: LXD may not have made it yet.
+    async def warm(self, template: str, needs: Needs, maker: str) -> str:
+        """A container that `maker` is about to make for the pool."""
+        name = f"c-{new_id()}"
+        sql = "INSERT INTO containers (name, template, network, needs, maker) VALUES ($1, $2, $3, $4, $5)"
+        await self._database.run(sql, name, template, needs.network, _json(needs), maker)
+        return name
+
+    async def ready(self, name: str, maker: str, shell: tuple[str, bytes] | None = None, *, frozen: bool) -> bool:
+        """warming → ready: it may be taken; `shell`, id and birth, waits in it. False: it isn't `maker`'s any more."""
+        terminal, birth = shell or (None, None)
+        sql = """
+            UPDATE containers SET state = 'ready', frozen = $5, heard_at = now(),
+                terminal_id = coalesce($3, terminal_id), birth = coalesce($4, birth)
+            WHERE name = $1 AND maker = $2 AND state = 'warming' AND session_id IS NULL"""
+        return bool(await self._database.run(sql, name, maker, terminal, birth, frozen))
+
+    async def withdraw(self, template: str, maker: str, *, frozen: bool) -> str | None:
+        """One that waits, frozen or not, is `maker`'s to work on for a moment."""
+        sql = """
+            WITH one AS (SELECT name FROM containers WHERE state = 'ready' AND template = $1 AND frozen = $3
+                ORDER BY created_at DESC FOR UPDATE SKIP LOCKED LIMIT 1)
+            UPDATE containers c SET state = 'warming', maker = $2, heard_at = now() FROM one
+            WHERE c.name = one.name RETURNING c.name"""
+        found: str | None = await self._database.value(sql, template, maker, frozen)
+        return found
+
+    async def stock(self, template: str) -> Stock:
+        """How many wait, and how many are being made."""
+        sql = _STOCK.format(which="template = $1")
+        return Stock(**await self._database.row(sql, template))
+
+    async def stock_of_image(self, image: str) -> Stock:
+        """The same for all templates of an image."""
+        sql = _STOCK.format(which="needs->>'image' = $1")
+        return Stock(**await self._database.row(sql, image))
+
+    async def surplus(self, template: str, keep: int) -> int:
+        """Of those that wait all but `keep` are to go; how many that were. Frozen ones go last."""
+        sql = """
+            UPDATE containers SET state = 'gone' WHERE name IN (
+                SELECT name FROM containers WHERE state = 'ready' AND template = $1
+                ORDER BY frozen DESC, created_at DESC OFFSET $2 FOR UPDATE SKIP LOCKED)"""
+        return await self._database.run(sql, template, keep)
+
+    async def outdated(self, templates: dict[str, str]) -> int:
+        """Those that wait are to go where their image has another template now, or no lesson uses it; how many that were.
+
+        `templates`: by image; of images that aren't in it nothing is known.
         """
         sql = """
-            SELECT c.name FROM containers c JOIN sessions s ON s.id = c.session_id
-            WHERE s.state = 'ended' AND s.heard_at < now() - make_interval(secs => $1) ORDER BY c.created_at"""
+            UPDATE containers c SET state = 'gone' WHERE state = 'ready' AND (
+                EXISTS (SELECT FROM unnest($1::text[], $2::text[]) AS now (image, template)
+                    WHERE now.image = c.needs->>'image' AND now.template <> c.template)
+                OR NOT EXISTS (SELECT FROM lessons l WHERE l.image = c.needs->>'image'))"""
+        return await self._database.run(sql, list(templates), list(templates.values()))
+
+    async def hear(self, maker: str) -> None:
+        """`maker`, who lives, still works on its own."""
+        sql = "UPDATE containers SET heard_at = now() WHERE state = 'warming' AND maker = $1"
+        await self._database.run(sql, maker)
+
+    # -- going ---------------------------------------------------------------------------------------------------------
+
+    async def let_go(self, name: str) -> None:
+        """It is to be deleted, whoever it was made for."""
+        sql = (
+            "UPDATE containers SET state = 'gone', session_id = NULL WHERE name = $1 AND state IN ('warming', 'ready')"
+        )
+        await self._database.run(sql, name)
+
+    async def gone(self, seconds: float) -> list[str]:
+        """Those that LXD still has to delete: let go, of an ended session, or of a maker that isn't heard of any more.
+
+        One that was heard of just now is left to who makes it: LXD may not have made it yet.
+        """
+        sql = """
+            SELECT c.name FROM containers c LEFT JOIN sessions s ON s.id = c.session_id
+            WHERE (s.state = 'ended' AND s.heard_at < now() - make_interval(secs => $1)
+                OR c.session_id IS NULL AND c.state = 'gone'
+                OR c.session_id IS NULL AND c.state = 'warming') AND c.heard_at < now() - make_interval(secs => $1)
+            ORDER BY c.created_at"""
         return [row["name"] for row in await self._database.fetch(sql, seconds)]
 
     async def forget(self, name: str) -> None:
         """LXD has deleted it."""
-        sql = (
-            "DELETE FROM containers c USING sessions s WHERE c.name = $1 AND s.id = c.session_id AND s.state = 'ended'"
-        )
+        sql = """
+            DELETE FROM containers c WHERE c.name = $1 AND (c.session_id IS NULL AND c.state IN ('gone', 'warming')
+                OR EXISTS (SELECT FROM sessions s WHERE s.id = c.session_id AND s.state = 'ended'))"""
         await self._database.run(sql, name)
+
+    async def lost(self, names: list[str], seconds: float) -> list[str]:
+        """Live sessions whose container isn't among those that LXD has, and hasn't been for so long."""
+        sql = """
+            SELECT s.id FROM containers c JOIN sessions s ON s.id = c.session_id
+            WHERE s.state = 'live' AND c.state = 'taken' AND NOT c.name = ANY($1)
+            AND c.heard_at < now() - make_interval(secs => $2)"""
+        return [row["id"] for row in await self._database.fetch(sql, names, seconds)]
+
+    async def vanished(self, names: list[str]) -> int:
+        """Those that wait and that LXD doesn't have are gone; how many that were."""
+        sql = "UPDATE containers SET state = 'gone' WHERE state = 'ready' AND NOT name = ANY($1)"
+        return await self._database.run(sql, names)
+
+    async def names(self) -> set[str]:
+        """Of all rows."""
+        return {row["name"] for row in await self._database.fetch("SELECT name FROM containers")}
+
+    async def all(self) -> list[Listed]:
+        """For operators, the oldest first."""
+        sql = """
+            SELECT c.name, c.state, c.frozen, c.template, round(extract(epoch FROM now() - c.created_at))::int AS age,
+                s.id AS session, s.state AS session_state, u.email AS user, s.lesson_id AS lesson
+            FROM containers c LEFT JOIN sessions s ON s.id = c.session_id LEFT JOIN users u ON u.id = s.user_id
+            ORDER BY c.created_at"""
+        return [Listed(**row) for row in await self._database.fetch(sql)]
+
+
+def _json(needs: Needs) -> str:
+    return json.dumps(asdict(needs), sort_keys=True)

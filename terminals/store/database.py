@@ -2,7 +2,7 @@
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -71,6 +71,16 @@ class Database:
         async with self._connection() as connection:
             status: str = await connection.execute(sql, *values)
         return int(status.rsplit(" ", 1)[-1])
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[Callable[..., Awaitable[int]]]:
+        """What the given function runs is done whole or not at all; it is `run` otherwise."""
+        async with self._connection() as connection, connection.transaction():
+
+            async def run(sql: str, *values: object) -> int:
+                return int((await connection.execute(sql, *values)).rsplit(" ", 1)[-1])
+
+            yield run
 
     @asynccontextmanager
     async def lead(self, key: int) -> AsyncIterator[bool]:

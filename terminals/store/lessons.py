@@ -46,6 +46,14 @@ class Card:
     """An earlier session of it ended as it should."""
 
 
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Containers of one image, as the lesson needs them that is started most; `live` sessions of all lessons with it."""
+
+    needs: Needs
+    live: int
+
+
 class Lessons:
     """The lessons table."""
 
@@ -97,6 +105,22 @@ class Lessons:
             FROM lessons l JOIN enrolments e ON e.course_id = l.course_id AND e.user_id = $2 WHERE l.id = $1"""
         row = await self._database.row(sql, lesson, user)
         return Needs(**row) if row else None
+
+    async def kinds(self) -> list[Kind]:
+        """One for each image that lessons use, with the limits of its most popular lesson of late."""
+        sql = """
+            SELECT DISTINCT ON (l.image) l.image, l.memory, l.cpu, l.processes, l.disk, l.network, l.root,
+                (SELECT count(*) FROM sessions s JOIN lessons o ON o.id = s.lesson_id
+                    WHERE o.image = l.image AND s.state = 'live')::int AS live
+            FROM lessons l LEFT JOIN LATERAL (SELECT count(*) AS starts FROM sessions s
+                WHERE s.lesson_id = l.id AND s.created_at > now() - interval '14 days') AS late ON true
+            ORDER BY l.image, late.starts DESC, l.position, l.id"""
+        found = []
+        for row in await self._database.fetch(sql):
+            values = dict(row)
+            live = values.pop("live")
+            found.append(Kind(Needs(**values), live))
+        return found
 
     async def body(self, lesson: str) -> str:
         """Its text, as CommonMark; empty where there is none."""

@@ -3,7 +3,14 @@
 from dataclasses import dataclass
 
 from terminals.store.database import Database, new_id
+from terminals.store.lessons import Needs
 
+SILENT_S = 20.0
+"""Whoever starts a session says so every few seconds."""
+WAITING = "Waiting for a place"
+"""The step of a start that only waits for its turn, as the table's default says."""
+RECENT, USUAL_S = 20, 2.0
+"""Starts that tell how long one takes; where there was none yet, so long."""
 _COLUMNS = """s.id, s.user_id, s.lesson_id, s.state, s.step, s.steps_done, s.error_code, s.error_message,
     round(extract(epoch FROM now() - s.created_at))::int AS age, s.ended_by,
     round(extract(epoch FROM now() - s.ended_at))::int AS ended_ago,
@@ -50,25 +57,102 @@ class Running:
     lesson_title: str
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A session that somebody starts now."""
+
+    session: str
+    user: int
+    lesson: str
+    needs: Needs
+    age: float = 0.0
+    """Seconds since it was begun."""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """`place` 1 is the next one; 0: it is under way."""
+
+    place: int
+    seconds: float
+    """That a start took of late, from its turn on."""
+
+
 class Sessions:
     """The sessions table. Every change of state names the state it comes from."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def begin(self, user: int, lesson: str, instance: str) -> tuple[str, bool]:
-        """(id, whether it is new): the running session of this lesson, or a new one that `instance` starts."""
+    async def begin(self, user: int, lesson: str) -> tuple[str, bool]:
+        """(id, whether it is new): the running session of this lesson, or a new one that waits for its start."""
         sql = """
             WITH made AS (
-                INSERT INTO sessions (id, user_id, lesson_id, started_by) VALUES ($1, $2, $3, $4)
+                INSERT INTO sessions (id, user_id, lesson_id, started_by) VALUES ($1, $2, $3, NULL)
                 ON CONFLICT (user_id, lesson_id) WHERE state <> 'ended' DO NOTHING RETURNING id)
             SELECT id, true AS new FROM made
             UNION ALL SELECT id, false FROM sessions WHERE user_id = $2 AND lesson_id = $3 AND state <> 'ended'
             LIMIT 1"""
         # Two at once: the loser's statement sees neither its own row nor, in its snapshot, the winner's.
-        while (row := await self._database.row(sql, new_id(), user, lesson, instance)) is None:
+        while (row := await self._database.row(sql, new_id(), user, lesson)) is None:
             continue
         return row["id"], row["new"]
+
+    async def pick(self, instance: str, at_once: int) -> Start | None:
+        """The oldest start that nobody works on is `instance`'s now; None: none waits, or `at_once` are under way.
+
+        One whose instance hasn't been heard of for `SILENT_S` is nobody's: its instance died over it.
+        """
+        sql = """
+            WITH one AS (
+                SELECT s.id FROM sessions s WHERE s.state = 'starting'
+                AND (s.started_by IS NULL OR s.heard_at < now() - make_interval(secs => $3))
+                AND (SELECT count(*) FROM sessions o WHERE o.state = 'starting' AND o.started_by IS NOT NULL
+                    AND o.heard_at >= now() - make_interval(secs => $3)) < $2
+                ORDER BY s.created_at, s.id FOR UPDATE SKIP LOCKED LIMIT 1)
+            UPDATE sessions s SET started_by = $1, heard_at = now(), picked_at = now() FROM one, lessons l
+            WHERE s.id = one.id AND l.id = s.lesson_id
+            RETURNING s.id AS session, s.user_id AS user, s.lesson_id AS lesson, l.image, l.memory, l.cpu, l.processes,
+                l.disk, l.network, l.root, extract(epoch FROM now() - s.created_at)::float AS age"""
+        row = await self._database.row(sql, instance, at_once, SILENT_S)
+        if row is None:
+            return None
+        names = ("image", "memory", "cpu", "processes", "disk", "network", "root")
+        return Start(
+            row["session"], row["user"], row["lesson"], Needs(**{name: row[name] for name in names}), row["age"]
+        )
+
+    async def starting(self) -> int:
+        """How many wait or are under way."""
+        return int(await self._database.value("SELECT count(*) FROM sessions WHERE state = 'starting'"))
+
+    async def live(self) -> int:
+        """How many run."""
+        return int(await self._database.value("SELECT count(*) FROM sessions WHERE state = 'live'"))
+
+    async def put_back(self, session: str, instance: str, step: str) -> None:
+        """It waits for its turn again, in its old place."""
+        sql = """
+            UPDATE sessions SET started_by = NULL, step = $3, steps_done = 0
+            WHERE id = $1 AND state = 'starting' AND started_by = $2"""
+        await self._database.run(sql, session, instance, step)
+
+    async def release(self, instance: str) -> None:
+        """What it starts waits for another from now on."""
+        sql = "UPDATE sessions SET started_by = NULL WHERE state = 'starting' AND started_by = $1"
+        await self._database.run(sql, instance)
+
+    async def standing(self, session: str) -> Standing:
+        """Where a start stands in the queue, and how long starts took of late."""
+        sql = """
+            SELECT (SELECT count(*) FROM sessions o WHERE s.started_by IS NULL AND o.state = 'starting'
+                    AND o.started_by IS NULL AND (o.created_at, o.id) <= (s.created_at, s.id))::int AS place,
+                (SELECT avg(extract(epoch FROM live_at - picked_at)) FROM (
+                    SELECT live_at, picked_at FROM sessions WHERE live_at IS NOT NULL AND picked_at IS NOT NULL
+                    ORDER BY live_at DESC LIMIT $2) AS late)::float AS seconds
+            FROM sessions s WHERE s.id = $1"""
+        row = await self._database.row(sql, session, RECENT)
+        return Standing(row["place"] if row else 0, (row["seconds"] if row else None) or USUAL_S)
 
     async def of_user(self, session: str, user: int) -> Session | None:
         """The session, if it is this user's."""
@@ -76,34 +160,53 @@ class Sessions:
         row = await self._database.row(sql, session, user)
         return Session(**row) if row else None
 
-    async def say(self, session: str, step: str, done: int) -> bool:
-        """What a start does now. False: the session isn't starting any more."""
-        sql = "UPDATE sessions SET step = $2, steps_done = $3, heard_at = now() WHERE id = $1 AND state = 'starting'"
-        return bool(await self._database.run(sql, session, step, done))
+    async def say(self, session: str, instance: str, step: str, done: int) -> bool:
+        """What a start does now. False: it isn't `instance`'s any more, or has ended."""
+        sql = """
+            UPDATE sessions SET step = $3, steps_done = $4, heard_at = now()
+            WHERE id = $1 AND state = 'starting' AND started_by = $2"""
+        return bool(await self._database.run(sql, session, instance, step, done))
 
-    async def beat(self, session: str) -> None:
-        """The instance that starts it is alive."""
-        await self._database.run("UPDATE sessions SET heard_at = now() WHERE id = $1 AND state = 'starting'", session)
+    async def beat(self, sessions: list[str], instance: str) -> None:
+        """The instance that starts them is alive."""
+        sql = """
+            UPDATE sessions SET heard_at = now() WHERE id = ANY($1) AND state = 'starting' AND started_by = $2"""
+        await self._database.run(sql, sessions, instance)
 
-    async def go_live(self, session: str) -> bool:
-        """starting → live. False: it was ended meanwhile."""
-        sql = "UPDATE sessions SET state = 'live', touched_at = now() WHERE id = $1 AND state = 'starting'"
-        return bool(await self._database.run(sql, session))
+    async def go_live(self, session: str, instance: str) -> float | None:
+        """starting → live, with its first terminal: the shell that waits in its container, if one does.
 
-    async def end(self, session: str, error: tuple[str, str] | None = None, by: str = "other") -> str | None:
-        """→ ended, its container → gone, its terminals away. The state it came from; None: it had ended already.
-
-        `error`: (code, message); `by`: student, idle or other.
+        Seconds since it was begun; None: it isn't `instance`'s any more, or was ended meanwhile.
         """
         sql = """
-            WITH before AS (SELECT id, state FROM sessions WHERE id = $1 AND state <> 'ended' FOR UPDATE),
+            WITH live AS (
+                UPDATE sessions s SET state = 'live', touched_at = now(), live_at = now() FROM containers c
+                WHERE s.id = $1 AND s.state = 'starting' AND s.started_by = $2
+                AND c.session_id = s.id AND c.state = 'taken'
+                RETURNING s.id, c.terminal_id, c.birth, extract(epoch FROM now() - s.created_at)::float AS seconds),
+            first AS (INSERT INTO terminals (id, session_id, position, epoch, birth)
+            SELECT coalesce(terminal_id, $3), id, 1, CASE WHEN birth IS NULL THEN 0 ELSE 1 END, birth FROM live)
+            SELECT seconds FROM live"""
+        found: float | None = await self._database.value(sql, session, instance, new_id())
+        return found
+
+    async def end(
+        self, session: str, error: tuple[str, str] | None = None, by: str = "other", starter: str | None = None
+    ) -> str | None:
+        """→ ended, its container → gone, its terminals away. The state it came from; None: it had ended already.
+
+        `error`: (code, message); `by`: student, idle or other; `starter`: only if that instance still starts it.
+        """
+        sql = """
+            WITH before AS (SELECT id, state FROM sessions WHERE id = $1 AND state <> 'ended'
+                AND ($5::text IS NULL OR state = 'starting' AND started_by = $5) FOR UPDATE),
             ended AS (
                 UPDATE sessions SET state = 'ended', ended_at = now(), error_code = $2, error_message = $3, ended_by = $4
                 WHERE id IN (SELECT id FROM before) RETURNING id),
             freed AS (UPDATE containers SET state = 'gone' WHERE session_id IN (SELECT id FROM ended)),
             closed AS (DELETE FROM terminals WHERE session_id IN (SELECT id FROM ended))
             SELECT before.state FROM before"""
-        found: str | None = await self._database.value(sql, session, *(error or (None, None)), by)
+        found: str | None = await self._database.value(sql, session, *(error or (None, None)), by, starter)
         return found
 
     async def running(self, email: str) -> list[str]:
@@ -129,8 +232,3 @@ class Sessions:
         """Live sessions that nobody had open for so long."""
         sql = "SELECT id FROM sessions WHERE state = 'live' AND touched_at < now() - make_interval(secs => $1)"
         return [row["id"] for row in await self._database.fetch(sql, hours * 3600)]
-
-    async def abandoned(self, seconds: float) -> list[str]:
-        """Sessions whose start wasn't heard of for so long: the instance died."""
-        sql = "SELECT id FROM sessions WHERE state = 'starting' AND heard_at < now() - make_interval(secs => $1)"
-        return [row["id"] for row in await self._database.fetch(sql, seconds)]

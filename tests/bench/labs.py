@@ -11,7 +11,7 @@ from server.passwords import Passwords
 from terminals.store import Store
 from terminals.store.database import Database
 from tests.client import PASSWORD, User
-from tests.conftest import clear
+from tests.conftest import clear, container_of
 
 LESSON = "first-steps"
 AT_ONCE = 4
@@ -69,4 +69,4 @@ async def started(people: list[User]) -> AsyncIterator[list[tuple[User, str]]]:
 
 def container(session: str) -> str:
     """The LXD instance of a session."""
-    return f"s-{session}"
+    return container_of(session)

@@ -8,7 +8,7 @@ from typing import Any
 from playwright.async_api import ConsoleMessage, Page, WebSocket
 
 from tests.client import PASSWORD
-from tests.conftest import lxc
+from tests.conftest import container_of, lxc
 
 WAIT_MS = 20_000
 
@@ -148,7 +148,14 @@ class Lab:
     def put(self, name: str, text: str) -> None:
         """A file in the home of the lab's student."""
         coded = b64encode(text.encode()).decode()
-        lxc("exec", f"s-{self.session}", "--", "sh", "-c", f"printf %s {coded} | base64 -d > /home/student/{name}")
+        lxc(
+            "exec",
+            container_of(self.session),
+            "--",
+            "sh",
+            "-c",
+            f"printf %s {coded} | base64 -d > /home/student/{name}",
+        )
 
     # -- the terminal
 

@@ -10,7 +10,7 @@ from terminals.store.lessons import Needs, Text
 from tests.browser.conftest import MakeLab
 from tests.browser.lab import Lab
 from tests.client import PASSWORD, User
-from tests.conftest import Server
+from tests.conftest import Server, lxc
 from tests.e2e.test_main_job import MakeUser
 
 SLOWEST_START_MS = 30_000
@@ -70,7 +70,7 @@ async def test_a_start_that_fails_says_why_and_can_be_tried_again(
     await failed.get_by_role("button", name="Try again").click()
     await lab.page.wait_for_url(lambda url: "/sessions/" in url and first not in url)
     await failed.get_by_text("does-not-exist").wait_for()
-    assert f"s-{first}" not in await lxd.names()
+    assert not lxc("list", f"user.educenter.session={first}", "-c", "n", "-f", "csv").split()
 
 
 async def test_two_people_at_once_do_not_see_each_others_lab(

@@ -1,10 +1,9 @@
-"""What the chaos shares: fleets that live as long as their module, whole again before each test, and figures on the terminal."""
+"""What the chaos shares: fleets that live as long as their module, whole again before each test."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.chaos import verdict
 from tests.chaos.fleet import Fleet
 
 
@@ -30,12 +29,3 @@ def _three(seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[F
 def three(_three: Fleet) -> Fleet:
     _three.complete()
     return _three
-
-
-@pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Callable[[str, list[float]], None]:
-    def tell(what: str, seconds: list[float]) -> None:
-        with capsys.disabled():
-            print(f"\n  {what}: {verdict.figures(seconds)}")
-
-    return tell

@@ -8,7 +8,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from tests.chaos import verdict
 from tests.chaos.seat import Seat
 from tests.client import User
-from tests.conftest import lxc
+from tests.conftest import container_of, lxc
 from tests.soak.lab import ask
 
 TYPE_S = 0.05
@@ -22,7 +22,7 @@ class Desk:
 
     def __init__(self, session: str, reader: Seat, typist: Seat) -> None:
         self.session = session
-        self.container = f"s-{session}"
+        self.container = container_of(session)
         self.reader = reader
         self.typist = typist
         self.typed = 0

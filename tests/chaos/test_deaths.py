@@ -15,7 +15,7 @@ from tests.chaos.desk import COUNT, Desk, another
 from tests.chaos.fleet import Fleet, tell
 from tests.chaos.seat import Seat
 from tests.client import User
-from tests.conftest import lxc
+from tests.conftest import container_of, lxc
 from tests.soak.lab import ask
 from tests.soak.scale import times
 
@@ -122,7 +122,7 @@ async def crowd(fleet: Fleet, make_user: Callable[..., Any], url: str) -> AsyncI
         await asyncio.gather(*(sit(student, count, stack) for student, count in zip(students, counts, strict=True)))
         yield [seat for _, seats in labs for seat in seats]
         for session, seats in labs:
-            await verdict.settled(f"s-{session}", [seat.terminal for seat in seats])
+            await verdict.settled(container_of(session), [seat.terminal for seat in seats])
             for seat in seats:
                 verdict.contiguous(bytes(seat.output))
                 assert (seat.gaps, seat.resets) == ([], 1)

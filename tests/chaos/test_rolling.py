@@ -13,6 +13,7 @@ from tests.chaos.desk import Desk, another
 from tests.chaos.fleet import Fleet
 from tests.chaos.seat import Seat
 from tests.client import User
+from tests.conftest import container_of
 from tests.soak.scale import times
 
 REPEATS = times(10)
@@ -109,5 +110,5 @@ async def test_a_rolling_restart_under_typing_clients_is_a_pause_for_each_and_no
         for typist in typists:
             typist.judge()
         for session, each in labs.items():
-            await verdict.settled(f"s-{session}", [typist.seat.terminal for typist in each])
+            await verdict.settled(container_of(session), [typist.seat.terminal for typist in each])
     told(f"rolling restart of 3 under {TYPISTS} typists, the slowest key of each in each restart", pauses)

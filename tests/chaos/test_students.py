@@ -14,7 +14,7 @@ from tests.chaos.desk import READ, TYPED, Desk
 from tests.chaos.fleet import Fleet
 from tests.chaos.seat import Seat
 from tests.client import User
-from tests.conftest import lxc
+from tests.conftest import container_of, lxc
 from tests.soak.lab import ask
 from tests.soak.scale import times
 
@@ -53,7 +53,7 @@ async def test_pages_that_take_the_terminal_from_each_other_on_three_instances_t
             await asyncio.sleep(0.2)
         await last.type("\x04")
         assert await ask(last, "echo $$") == pid
-        typed = lxc("exec", f"s-{session}", "--", "cat", TYPED).split()
+        typed = lxc("exec", container_of(session), "--", "cat", TYPED).split()
     for number, least in enumerate(taken):
         mine = [int(word.partition("-")[2]) for word in typed if word.startswith(f"w{number}-")]
         assert mine == list(range(1, len(mine) + 1)), "each once, in its page's order"

@@ -4,7 +4,6 @@ import asyncio
 import re
 import time
 from collections.abc import Sequence
-from statistics import quantiles
 
 from tests.soak import remains
 
@@ -36,11 +35,6 @@ async def settled(container: str, terminals: Sequence[str]) -> None:
             return
         assert time.monotonic() < limit, f"{execs} operations and {bridges} bridges for {len(terminals)} terminals"
         await asyncio.sleep(0.2)
-
-
-def figures(seconds: Sequence[float]) -> str:
-    cuts = quantiles(seconds, n=20, method="inclusive") if len(seconds) > 1 else list(seconds) * 20
-    return f"p50 {cuts[9]:.2f} s, p95 {cuts[18]:.2f} s, max {max(seconds):.2f} s of {len(seconds)}"
 
 
 def _running(container: str, terminals: Sequence[str]) -> tuple[int, list[int]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.client import User
-from tests.conftest import Server, lxc
+from tests.conftest import Server, container_of, lxc
 from tests.e2e.test_main_job import MakeUser, ask, shell
 
 
@@ -64,7 +64,7 @@ async def test_a_container_from_before_the_door_goes_on_through_lxd(
 
 async def test_a_container_can_neither_list_nor_write_where_the_doors_are(server: Server, student: User) -> None:
     session, page = await shell(student, "tiny-system")
-    container = f"s-{session}"
+    container = container_of(session)
     for attempt in ("ls /dev/.educenter-door", "touch /dev/.educenter-door/x", "rm -rf /dev/.educenter-door"):
         tried = lxc("exec", container, "--", "sh", "-c", f"{attempt} 2>&1 || echo REFUSED")
         assert "REFUSED" in tried, attempt

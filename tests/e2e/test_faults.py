@@ -245,25 +245,22 @@ async def test_every_service_down_at_start_the_server_starts_and_says_what_is_mi
             await asyncio.sleep(0.1)
 
 
-async def test_a_start_whose_server_dies_is_cleared_up_by_the_next(
-    make_server: Callable[..., Server], make_user: MakeUser, store: Store
+async def test_a_start_waits_for_an_lxd_that_is_away(
+    make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str]
 ) -> None:
-    server = make_server()
+    proxy, url = lxd_proxy
+    server = make_server(LXD_URL=url)
     server.start()
     student: User = await make_user(server.url)
-    session = (await student.call("POST", "/api/sessions", {"lesson": "first-steps"}, 202))["id"]
-    async with asyncio.timeout(10):
-        while await store.containers.of_session(session) is None:
-            await asyncio.sleep(0.01)
-    server.kill()
-    # As if the janitor's patience (30 s without a beat) had passed.
-    await store.database.run("UPDATE sessions SET heard_at = now() - interval '1 hour' WHERE id = $1", session)
-    server.start()
-    async with asyncio.timeout(60):
-        while await store.containers.of_session(session) is not None:
-            await asyncio.sleep(0.2)
-    shown = await student.call("GET", f"/api/sessions/{session}")
-    assert (shown["state"], shown["error"]["code"]) == ("ended", "interrupted")
+    proxy.cut()
+    session = (await student.call("POST", "/api/sessions", {"lesson": "tiny-system"}, 202))["id"]
+    async with asyncio.timeout(20):
+        while "restarting" not in (await student.call("GET", f"/api/sessions/{session}"))["progress"]["step"]:
+            await asyncio.sleep(0.1)
+    proxy.mend()
+    await student.until(session, "live")
+    async with student.page(await student.first_terminal(session)) as page:
+        assert await ask(page, "echo here") == "here"
 
 
 async def test_an_untouched_session_is_ended_by_the_sweep(

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 
 from terminals import frames
+from terminals.containers import Containers
 from terminals.exec import Attach, Exec
 from terminals.holder import Holder
 from terminals.lxd import Lxd
-from terminals.pool import Pool
 from terminals.store.lessons import Needs
 
 HOARD = """
@@ -45,7 +45,7 @@ async def container(lxd: Lxd) -> AsyncIterator[str]:
         pass
 
     try:
-        await Pool(lxd, HOLDER, os.environ["LXD_POOL"], "holder-tests", {}).make(name, needs, {}, say)
+        await Containers(lxd, HOLDER, os.environ["LXD_POOL"], "holder-tests", {}).make(name, needs, {}, say)
         yield name
     finally:
         await lxd.delete(name)
@@ -187,7 +187,7 @@ async def test_descriptors_in_flight_elsewhere_shut_nobody_out(lxd: Lxd, contain
         pass
 
     try:
-        await Pool(lxd, HOLDER, os.environ["LXD_POOL"], "holder-tests", {}).make(other, needs, {}, say)
+        await Containers(lxd, HOLDER, os.environ["LXD_POOL"], "holder-tests", {}).make(other, needs, {}, say)
         command = ["lxc", "--project", os.environ["LXD_PROJECT"], "exec", other, "--", "python3", "-c", HOARD]
         environment = {**os.environ, "LXD_DIR": str(Path(os.environ["LXD_URL"]).parent)}
         pipe = asyncio.subprocess.PIPE

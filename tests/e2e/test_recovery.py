@@ -15,7 +15,7 @@ import pytest
 
 from deploy import lxd, processes
 from tests.client import Closed, Page, User
-from tests.conftest import Server
+from tests.conftest import Server, container_of
 from tests.e2e.test_main_job import ask
 from tests.house import DEATH_S, WAIT_S, House
 
@@ -85,9 +85,10 @@ async def test_everything_killed_is_brought_back_by_the_same_commands(
     await student.call("GET", "/api/me", status=401)
     await student.sign_in()
     await lost_and_a_new_one(student, session, page, "cat /root/kept", "written-before")
+    container = container_of(session, house.lxc)
     await student.end(session)
     async with asyncio.timeout(WAIT_S):
-        while f"s-{session}" in await asyncio.to_thread(house.lxc, "list", "-c", "n", "-f", "csv"):
+        while container in await asyncio.to_thread(house.lxc, "list", "-c", "n", "-f", "csv"):
             await asyncio.sleep(0.2)
 
 
@@ -117,7 +118,7 @@ async def test_a_container_that_was_frozen_when_everything_died_starts_again(
     page.drop()
     inside = await asyncio.to_thread(house._contained)
     assert inside
-    await asyncio.to_thread(house.lxc, "pause", f"s-{session}")
+    await asyncio.to_thread(house.lxc, "pause", container_of(session, house.lxc))
     before = await house.rows()
     await asyncio.to_thread(house.kill)
     # In cgroup v1 frozen processes outlive SIGKILL, and LXD would start a second init beside them.

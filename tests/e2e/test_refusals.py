@@ -15,7 +15,7 @@ from terminals.lxd import Lxd
 from terminals.store import Store
 from terminals.store.lessons import Needs, Text
 from tests.client import PASSWORD, Closed, Page, User
-from tests.conftest import Server
+from tests.conftest import Server, container_of, lxc
 from tests.e2e.test_main_job import MakeUser, ask, shell
 
 FORK_BOMB = """
@@ -248,7 +248,7 @@ async def test_end_while_it_starts_leaves_nothing(student: User, store: Store, l
         await asyncio.sleep(pause)
         await student.end(session)
         async with asyncio.timeout(60):
-            while await store.containers.of_session(session) is not None or f"s-{session}" in await lxd.names():
+            while await store.containers.of_session(session) is not None or made_for(session):
                 await asyncio.sleep(0.1)
 
 
@@ -287,7 +287,7 @@ async def test_a_full_disk_and_a_full_process_table_do_not_take_the_shell(studen
 
 async def test_a_container_that_stopped_with_a_full_disk_starts_again(student: User, store: Store, lxd: Lxd) -> None:
     session = await full(student, store)
-    container = f"s-{session}"
+    container = container_of(session)
     await lxd.stop(container)
     with pytest.raises(Refused):
         await lxd.start(container)
@@ -299,7 +299,7 @@ async def test_a_container_that_stopped_with_a_full_disk_starts_again(student: U
 
 async def test_a_disk_full_to_its_last_block_is_said_and_can_be_deleted(student: User, store: Store, lxd: Lxd) -> None:
     session = await full(student, store, "for i in $(seq 3000); do echo x > f$i; done 2>/dev/null")
-    container = f"s-{session}"
+    container = container_of(session)
     with pytest.raises(Refused, match="quota exceeded"):
         await lxd.stop(container)
     fresh = (await student.call("POST", f"/api/sessions/{session}/terminals", status=201))["id"]
@@ -321,6 +321,11 @@ async def full(student: User, store: Store, further: str = "true") -> str:
     return session
 
 
+def made_for(session: str) -> list[str]:
+    """What LXD has that was made for a session."""
+    return lxc("list", f"user.educenter.session={session}", "-c", "n", "-f", "csv").split()
+
+
 async def failed_start(student: User, store: Store, lxd: Lxd, lesson: str) -> dict[str, str]:
     """The error of a session that can't start; nothing of it may be left."""
     session = (await student.call("POST", "/api/sessions", {"lesson": lesson}, 202))["id"]
@@ -329,7 +334,7 @@ async def failed_start(student: User, store: Store, lxd: Lxd, lesson: str) -> di
             await asyncio.sleep(0.05)
         while await store.containers.of_session(session) is not None:
             await asyncio.sleep(0.05)
-    assert f"s-{session}" not in await lxd.names()
+    assert not made_for(session)
     assert await store.terminals.of_session(session) == []
     error: dict[str, str] = shown["error"]
     return error

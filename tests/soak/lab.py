@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 from tests.client import User
+from tests.conftest import container_of
 from tests.soak import remains
 from tests.soak.returning import Returning
 
@@ -28,7 +29,7 @@ async def ask(page: Returning, command: str) -> str:
 async def opened(student: User, chance: random.Random) -> AsyncIterator[tuple[str, Returning]]:
     """The container's name and the page. At the end the shell is the same and nothing is left of what was cut."""
     session = await student.start("first-steps")
-    container = f"s-{session}"
+    container = container_of(session)
     page = Returning(student, await student.first_terminal(session))
     async with page.running():
         pid = await ask(page, "stty -echo; echo $$")

@@ -12,7 +12,8 @@ function trailOf(session: Session | null): string[] {
 
 export function Starting({ session, error }: { session: Session | null; error: ApiError | null }) {
   const progress = session?.progress;
-  useEffect(() => { if (progress) announce(progress.step); }, [progress?.step]);
+  const step = progress && (progress.place ? text.lab.queued(progress.place) : progress.step);
+  useEffect(() => { if (step) announce(step); }, [step]);
   return (
     <>
       <Header trail={trailOf(session)} />
@@ -22,8 +23,8 @@ export function Starting({ session, error }: { session: Session | null; error: A
           {progress && <>
             <progress value={progress.done} max={progress.of || 1} aria-labelledby="step" />
             <p class="progress-text">
-              <span id="step">{progress.step}</span>
-              <span>{progress.of > 0 && `${progress.done} / ${progress.of} · `}{Math.round(progress.seconds)} s</span>
+              <span id="step">{step}</span>
+              <span>{progress.place ? text.lab.left(progress.seconds_left) : progress.of > 0 && `${progress.done} / ${progress.of}`}{" · "}{Math.round(progress.seconds)} s</span>
             </p>
           </>}
           {!progress && !error && <p class="waiting">{text.oneMoment}</p>}

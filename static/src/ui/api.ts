@@ -16,7 +16,8 @@ export interface Lesson {
   done: boolean;
   session: { id: string; state: "starting" | "live" | "ended"; seconds: number } | null;
 }
-export interface Progress { step: string; done: number; of: number; seconds: number }
+/** Of a start. `place` in the queue: 1 is next, null once it is under way; `seconds_left`: about. */
+export interface Progress { step: string; done: number; of: number; seconds: number; place: number | null; seconds_left: number }
 /** The student's own; `place`: 1 is next, null once it is claimed. */
 export interface Hand { seconds: number; place: number | null; claimed_by: string | null }
 export interface Session {

@@ -82,6 +82,8 @@ const english = {
 
   lab: {
     starting: (title: string) => `Starting ${title}`,
+    queued: (place: number) => place === 1 ? "You are next" : `Number ${place} in the queue`,
+    left: (seconds: number) => seconds < 60 ? `about ${seconds} s left` : `about ${Math.round(seconds / 60)} min left`,
     opening: "Opening your lab",
     trying: "Trying again by itself.",
     failed: "The lab could not be started",

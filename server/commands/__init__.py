@@ -1,0 +1,1 @@
+"""Commands: what `python -m server` does, beside parsing its arguments."""

@@ -1,0 +1,26 @@
+"""Grammar: how the commands say their names and arguments, with help that teaches."""
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from server.settings import Settings
+
+Command = Callable[[Settings, argparse.Namespace], int | None]
+
+
+class Grammar:
+    """Commands, or one group of them."""
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._commands: Any = parser.add_subparsers(required=True, metavar="COMMAND")
+
+    def add(self, name: str, command: Command, text: str) -> argparse.ArgumentParser:
+        """A command; its arguments are added to what is returned."""
+        found: argparse.ArgumentParser = self._commands.add_parser(name, help=text, description=text)
+        found.set_defaults(command=command)
+        return found
+
+    def group(self, name: str, text: str) -> "Grammar":
+        """Commands of two words."""
+        return Grammar(self._commands.add_parser(name, help=text, description=text))

@@ -1,0 +1,132 @@
+"""Upkeep: the database, LXD, the pool and the containers, prepared, looked at and cleaned."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from server import app, migrate, seed
+from server.commands.grammar import Grammar
+from server.commands.opened import opened, with_store
+from server.passwords import Passwords
+from server.settings import Settings
+from terminals.clearing import Clearing
+from terminals.holder import Holder
+from terminals.janitor import LOST
+from terminals.reconcile import Reconciler
+from terminals.store import Store
+
+
+def add_to(grammar: Grammar) -> None:
+    """`migrate`, `seed`, `lxd …`, `pool …` and `containers …`."""
+    text = "Bring the database to this version. Safe at any time, also twice at once."
+    migrating = grammar.add("migrate", migrate_database, text)
+    migrating.add_argument("--rollback", type=int, metavar="N", help="take the newest N migrations back instead")
+    text = "Fill the database with a demo course, a teacher and 30 students."
+    seeding = grammar.add("seed", seed_database, text)
+    seeding.add_argument("--demo", action="store_true", required=True, help="the demo course (the only seed there is)")
+    text = "Make our storage pool, project and profile, and a template of every image."
+    grammar.group("lxd", "Prepare LXD.").add("setup", setup_lxd, text)
+    text = "What waits for students, by image, and what should. Settings must be those of the instances."
+    grammar.group("pool", "Containers that wait.").add("status", pool_status, text)
+    containers = grammar.group("containers", "All containers of this deployment.")
+    containers.add("list", list_containers, "List them, the oldest first.")
+    text = "Make LXD and the database agree: what instances do every minute, now."
+    cleaning = containers.add("clean", clean_containers, text)
+    cleaning.add_argument("--dry-run", action="store_true", help="only say what there is to do")
+    cleaning.add_argument("--force", action="store_true", help="however much that is")
+
+
+def migrate_database(settings: Settings, arguments: argparse.Namespace) -> None:
+    if arguments.rollback:
+        done = migrate.roll_back(settings.database_url, arguments.rollback)
+    else:
+        done = migrate.apply(settings.database_url)
+    print("\n".join(done) if done else "Nothing to do.")
+
+
+def seed_database(settings: Settings, _arguments: argparse.Namespace) -> None:
+    async def work(store: Store, passwords: Passwords) -> None:
+        await seed.demo(store, passwords)
+
+    with_store(settings, work)
+    print(f"teacher@demo.test, student01@demo.test … student30@demo.test, password {seed.PASSWORD}, while DEMO=on.")
+
+
+def setup_lxd(settings: Settings, _arguments: argparse.Namespace) -> None:
+    async def work() -> None:
+        lxd = app.make_lxd(settings)
+        try:
+            for made in await lxd.setup(settings.lxd_pool, settings.lxd_pool_driver, settings.lxd_pool_size):
+                print(f"made {made}")
+            containers = app.make_containers(settings, lxd, Holder.load(settings.holder_path))
+            for image, template in (await containers.templates.prepare()).items():
+                print(f"template of {image}: {template}")
+        finally:
+            lxd.close()
+
+    asyncio.run(work())
+
+
+def pool_status(settings: Settings, _arguments: argparse.Namespace) -> None:
+    async def work(store: Store, _passwords: Passwords) -> None:
+        policy = app.policy(settings)
+        print("image\twanted\tawake\tfrozen\twarming\tlive labs")
+        for kind in await store.lessons.kinds():
+            stock = await store.containers.stock_of_image(kind.needs.image)
+            row = (kind.needs.image, policy.wanted(kind.live) if policy.ready else 0)
+            print(*row, stock.awake, stock.frozen, stock.warming, kind.live, sep="\t")
+        print(f"{await store.sessions.starting()} starts wait or are under way.")
+
+    with_store(settings, work)
+
+
+def list_containers(settings: Settings, _arguments: argparse.Namespace) -> None:
+    async def work(store: Store, _passwords: Passwords) -> None:
+        print("container\tstate\tage (s)\tsession\tuser\tlesson")
+        for each in await store.containers.all():
+            state = f"{each.state}, frozen" if each.frozen else each.state
+            print(each.name, state, each.age, each.session or "-", each.user or "-", each.lesson or "-", sep="\t")
+
+    with_store(settings, work)
+
+
+def clean_containers(settings: Settings, arguments: argparse.Namespace) -> int:
+    """0: clean, or cleaned; 1: too much to do without --force."""
+
+    async def work() -> int:
+        async with _reconciler(settings) as (store, reconciler):
+            found = await (reconciler.look() if arguments.dry_run else reconciler.run(force=arguments.force))
+            for what, names in (
+                ("orphan, to be set aside", found.orphans),
+                ("orphan, set aside", found.kept),
+                ("orphan, to be deleted after its day", found.expired),
+                ("to be deleted", found.gone),
+                ("lab whose container is gone", found.lost),
+            ):
+                for name in names:
+                    print(f"{name}\t{what}")
+            if found.too_much:
+                print(found.too_much, file=sys.stderr)
+                return 1
+            if arguments.dry_run:
+                print("Nothing was changed.")
+                return 0
+            for session in found.lost:
+                await store.sessions.end(session, LOST)
+            print("Done.")
+            return 0
+
+    return asyncio.run(work())
+
+
+@asynccontextmanager
+async def _reconciler(settings: Settings) -> AsyncIterator[tuple[Store, Reconciler]]:
+    lxd = app.make_lxd(settings)
+    try:
+        async with opened(settings) as (store, _passwords):
+            containers = app.make_containers(settings, lxd, Holder.load(settings.holder_path))
+            yield store, Reconciler(store, lxd, containers, Clearing(store, containers))
+    finally:
+        lxd.close()

@@ -1,0 +1,116 @@
+"""Templates: a stopped container per image, launched once, so that unpacking, the id remap and the holder are behind it."""
+
+import asyncio
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+
+import structlog
+
+from terminals.errors import Invalid, Refused, TerminalsError
+from terminals.holder import Holder
+from terminals.lxd import Lxd
+
+log = structlog.get_logger(__name__)
+
+DEPLOYMENT = "user.educenter.deployment"
+DRAFT_AGE = timedelta(minutes=15)
+"""A template in the making for longer has lost its maker."""
+TEMPLATE_AGE = timedelta(days=1)
+FRESH_S = 60.0
+"""An image that was published anew is noticed within so long."""
+
+
+class Templates:
+    """By image alias. A template's name holds the image's fingerprint and the holder's hash: what differs isn't it."""
+
+    def __init__(self, lxd: Lxd, holder: Holder, config: dict[str, str]) -> None:
+        self._lxd = lxd
+        self._holder = holder
+        self._config = config
+        """What every container of ours has."""
+        self._known: dict[str, str] = {}
+        self._looked_at = 0.0
+        self._making: dict[str, asyncio.Lock] = {}
+
+    async def of(self, image: str) -> str:
+        """Its name; made when it is missing.
+
+        Raises:
+            Invalid: no such image.
+            Refused, Unavailable: LXD's answer.
+        """
+        async with self._making.setdefault(image, asyncio.Lock()):
+            if image not in self._known:
+                self._known[image] = await self._find_or_make(image)
+            return self._known[image]
+
+    def known(self, image: str) -> str | None:
+        """Its name, if no question to LXD is needed for it."""
+        return self._known.get(image)
+
+    def forget(self, image: str) -> None:
+        """It turned out to be gone."""
+        self._known.pop(image, None)
+
+    async def refresh(self) -> None:
+        """Forgets those whose image was published anew; beside the way of who waits for a prompt."""
+        if time.monotonic() - self._looked_at < FRESH_S:
+            return
+        try:
+            aliases = await self._lxd.image_aliases()
+        except TerminalsError as error:
+            log.warning("images_not_seen", reason=error.message)
+            return
+        self._looked_at = time.monotonic()
+        for image, template in list(self._known.items()):
+            if template != self._name(aliases.get(image, "")):
+                self.forget(image)
+
+    async def prepare(self) -> dict[str, str]:
+        """Image alias → template, of every image; what earlier images, holders and killed makers left is deleted."""
+        found = {image: await self.of(image) for image in sorted(await self._lxd.image_aliases())}
+        for name in await self._lxd.names():
+            if name.startswith(("template-", "draft-")) and name not in found.values() and await self._outdated(name):
+                log.info("template_deleted", template=name)
+                await self._lxd.delete(name)
+        return found
+
+    async def _outdated(self, name: str) -> bool:
+        """A rolling deployment's older instances still copy yesterday's template; other deployments keep their own."""
+        instance = await self._lxd.instance(name)
+        if instance["config"].get(DEPLOYMENT) != self._config[DEPLOYMENT]:
+            return False
+        age = datetime.now(UTC) - datetime.fromisoformat(instance["created_at"])
+        return age > (DRAFT_AGE if name.startswith("draft-") else TEMPLATE_AGE)
+
+    def _name(self, fingerprint: str) -> str:
+        return f"template-{fingerprint[:12]}-{self._holder.version}"
+
+    async def _find_or_make(self, image: str) -> str:
+        fingerprint = (await self._lxd.image_aliases()).get(image)
+        if fingerprint is None:
+            raise Invalid(f"The lesson's image {image!r} doesn't exist here. Tell your teacher", code="no_image")
+        name = self._name(fingerprint)
+        if name in await self._lxd.names():
+            return name
+        # Made under another name, so that a template is there only when it is whole, whoever is killed meanwhile.
+        draft = f"draft-{secrets.token_hex(6)}"
+        log.info("template_making", image=image, template=name)
+        try:
+            await self._lxd.create(draft, {"type": "image", "fingerprint": fingerprint}, self._config, {})
+            await self._lxd.start(draft)
+            await self._holder.install(self._lxd, draft)
+            await self._lxd.stop(draft)
+            try:
+                await self._lxd.rename(draft, name)
+            except Refused:
+                if name not in await self._lxd.names():
+                    raise
+                # Another instance was first.
+                await self._lxd.delete(draft)
+        except BaseException:
+            await asyncio.shield(self._lxd.delete(draft))
+            raise
+        log.info("template_made", image=image, template=name)
+        return name
