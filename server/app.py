@@ -114,7 +114,7 @@ async def _passwords(app: web.Application) -> AsyncIterator[None]:
 
 async def _store(app: web.Application) -> AsyncIterator[None]:
     async with Database.connected(app[keys.SETTINGS].database_url) as database:
-        app[keys.STORE] = Store.over(database)
+        app[keys.STORE] = Store.over(database, app[keys.SETTINGS].limits)
         yield
 
 

@@ -11,9 +11,13 @@ from urllib.parse import urlsplit
 
 from environs import Env
 
+from terminals.limits import DEFAULTS, Limits
+
 DOOR_PATH_BYTES = 70
 """A unix socket's path has 107, and a name needs 33."""
 SECRET_BYTES = 32
+MOST_OUTPUT = 1 << 30
+"""Bytes per second: no terminal reaches so many."""
 
 
 class BadSettings(Exception):
@@ -54,6 +58,13 @@ class Settings:
     port: int
     secret_key: str
     session_idle_hours: float
+    limit_memory: str
+    """These, where neither a lesson nor its course says."""
+    limit_cpu: str
+    limit_processes: int
+    limit_disk: str
+    limit_output: int
+    """Bytes per second of one terminal, sustained; 0: as fast as it goes."""
     starts_at_once: int
     """Containers that all instances together make at the same time."""
     pool_ready: int
@@ -69,6 +80,11 @@ class Settings:
     def anew(self) -> "Settings":
         """The same for another process: an instance's name is one process's own."""
         return replace(self, instance=_drawn(self.instance.rpartition("-")[0]))
+
+    @property
+    def limits(self) -> Limits:
+        """For containers and terminals."""
+        return Limits(self.limit_memory, self.limit_cpu, self.limit_processes, self.limit_disk, self.limit_output)
 
     @property
     def secure(self) -> bool:
@@ -132,6 +148,11 @@ def read(env: Env | None = None) -> Settings:
         port=int(_number(env, "PORT", 8000, problems)),
         secret_key=env.str("SECRET_KEY", ""),
         session_idle_hours=_number(env, "SESSION_IDLE_HOURS", 4.0, problems),
+        limit_memory=env.str("LIMIT_MEMORY", "") or DEFAULTS.memory,
+        limit_cpu=env.str("LIMIT_CPU", "") or DEFAULTS.cpu,
+        limit_processes=int(_number(env, "LIMIT_PROCESSES", DEFAULTS.processes, problems)),
+        limit_disk=env.str("LIMIT_DISK", "") or DEFAULTS.disk,
+        limit_output=int(_number(env, "LIMIT_OUTPUT", DEFAULTS.output, problems, most=MOST_OUTPUT)),
         starts_at_once=max(1, int(_number(env, "STARTS_AT_ONCE", 4, problems))),
         pool_ready=int(_number(env, "POOL_READY", 2, problems)),
         pool_spare=_number(env, "POOL_SPARE", 0.1, problems),
@@ -187,14 +208,14 @@ def _flag(env: Env, name: str, problems: list[str]) -> bool:
     return text in ("1", "on", "true", "yes")
 
 
-def _number(env: Env, name: str, default: float, problems: list[str]) -> float:
+def _number(env: Env, name: str, default: float, problems: list[str], *, most: int = 65_535) -> float:
     text = env.str(name, "")
     try:
         number = float(text) if text else default
     except ValueError:
         number = -1
-    if not 0 <= number < 65536:
-        problems.append(f"{name}={text}: say a number from 0 to 65535")
+    if not 0 <= number <= most:
+        problems.append(f"{name}={text}: say a number from 0 to {most}")
         return default
     return number
 
@@ -220,7 +241,7 @@ def _services(s: Settings) -> list[str]:
                 )
     if not s.holder_path.is_file():
         found.append(f"HOLDER_PATH: there is no holder at {s.holder_path}; build it with `make -C terminals/holder`")
-    return [*found, _door(s)]
+    return [*found, *s.limits.problems(), _door(s)]
 
 
 def _door(s: Settings) -> str:

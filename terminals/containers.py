@@ -28,6 +28,19 @@ FULL = (
     "End the lab and start it again, or ask your teacher to give it room"
 )
 
+GUARDS = {
+    "security.privileged": "false",
+    "security.nesting": "false",
+    # Its socket is LXD's own: what a student asks of it would cost the host's CPU, without a limit.
+    "security.devlxd": "false",
+    # A share where cores are short: a container's programs get a tenth of what one of the host's gets.
+    "limits.cpu.allowance": "10%",
+    "limits.memory.swap": "false",
+    # One byte: a dump that is piped to a program of the host's, outside all limits, isn't begun (core(5)).
+    "limits.kernel.core": "1",
+}
+"""Every container's, beside its lesson's limits. The network is none: no device for it."""
+
 Say = Callable[[str, int], Awaitable[None]]
 """Tells the student what is being done, and how many of `STEPS` are behind."""
 STEPS = 3
@@ -42,7 +55,7 @@ class Containers:
         self._lxd = lxd
         self._storage = storage
         # LXD would restart a whole class after a crash of its own.
-        self._config = {"boot.autostart": "false", DEPLOYMENT: deployment}
+        self._config = {"boot.autostart": "false", DEPLOYMENT: deployment, **GUARDS}
         self.deployment = deployment
         self.templates = Templates(lxd, holder, self._config)
         self._devices = devices

@@ -49,6 +49,8 @@ class Server:
             "LOG_FORMAT": "json",
             # Tests count containers: those of the pool's own tests wait.
             "POOL_READY": "0",
+            # Tests of the path want it as fast as it goes.
+            "LIMIT_OUTPUT": "0",
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None

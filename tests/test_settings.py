@@ -56,6 +56,12 @@ def test_loopback_has_several_names(settings: Make) -> None:
     [
         ({"DATABASE_URL": "mysql://x"}, "DATABASE_URL"),
         ({"REDIS_URL": ""}, "REDIS_URL"),
+        ({"LIMIT_MEMORY": "1 GB"}, "LIMIT_MEMORY"),
+        ({"LIMIT_CPU": "0"}, "LIMIT_CPU"),
+        ({"LIMIT_PROCESSES": "10"}, "LIMIT_PROCESSES"),
+        ({"LIMIT_DISK": "big"}, "LIMIT_DISK"),
+        ({"LIMIT_OUTPUT": "1000"}, "LIMIT_OUTPUT"),
+        ({"LIMIT_OUTPUT": "fast"}, "LIMIT_OUTPUT"),
         ({"LXD_URL": "somewhere"}, "LXD_URL"),
         ({"LXD_URL": "https://host:8443"}, "LXD_CERT"),
         ({"PUBLIC_URL": "http://labs.example.org"}, "INSECURE_HTTP"),

@@ -23,6 +23,6 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Store, Passwords]]:
     async with Database.connected(settings.database_url) as database:
         passwords = Passwords()
         try:
-            yield Store.over(database), passwords
+            yield Store.over(database, settings.limits), passwords
         finally:
             passwords.close()

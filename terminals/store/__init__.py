@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from terminals.limits import DEFAULTS, Limits
 from terminals.store.audits import Audits
 from terminals.store.containers import Containers
 from terminals.store.courses import Courses
@@ -28,13 +29,14 @@ class Store:
     hands: Hands
 
     @classmethod
-    def over(cls, database: Database) -> "Store":
+    def over(cls, database: Database, limits: Limits = DEFAULTS) -> "Store":
+        """`limits`: where neither a lesson nor its course has one."""
         return cls(
             database,
             Users(database),
             Courses(database),
-            Lessons(database),
-            Sessions(database),
+            Lessons(database, limits),
+            Sessions(database, limits),
             Containers(database),
             Terminals(database),
             Audits(database),

@@ -1,5 +1,6 @@
 """Courses: classes and who is in them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from terminals.store.database import Database
@@ -50,6 +51,12 @@ class Courses:
             INSERT INTO courses (id, title, join_code) VALUES ($1, $2, $3)
             ON CONFLICT (id) DO UPDATE SET title = $2, join_code = $3"""
         await self._database.run(sql, course, title, join_code)
+
+    async def limit(self, course: str, limits: Mapping[str, str | int | None]) -> None:
+        """Its limits, by name, for lessons that say nothing; those that aren't named are the deployment's."""
+        sql = "UPDATE courses SET memory = $2, cpu = $3, processes = $4, disk = $5, output = $6 WHERE id = $1"
+        names = ("memory", "cpu", "processes", "disk", "output")
+        await self._database.run(sql, course, *(limits.get(name) for name in names))
 
     async def rule(self, course: str, watching: str, assisting: str) -> None:
         """What instructors may do in students' terminals."""

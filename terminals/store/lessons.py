@@ -2,18 +2,37 @@
 
 from dataclasses import dataclass
 
+from terminals.limits import Limits, resolved
 from terminals.store.database import Database
+
+NEEDS = f"l.image, {resolved('memory', 'cpu', 'processes', 'disk')}, l.network, l.root"
+"""Columns of `lessons l JOIN courses o`; `Limits.over` makes `Needs` of them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wants:
+    """What a lesson says of its container, in LXD's own units; a limit of None is its course's, or the deployment's."""
+
+    image: str
+    memory: str | None = None
+    cpu: str | None = None
+    processes: int | None = None
+    disk: str | None = None
+    network: str = "none"
+    root: bool = False
+    output: int | None = None
+    """Bytes per second of one terminal, sustained; 0: as fast as it goes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Needs:
-    """What a lesson's container is: its image and limits, in LXD's own units."""
+    """What a lesson's container is: its image and limits, nothing left open."""
 
     image: str
-    memory: str = "512MiB"
-    cpu: str = "1"
-    processes: int = 500
-    disk: str = "3GiB"
+    memory: str
+    cpu: str
+    processes: int
+    disk: str
     network: str = "none"
     root: bool = False
 
@@ -57,17 +76,18 @@ class Kind:
 class Lessons:
     """The lessons table."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits) -> None:
         self._database = database
+        self._limits = limits
 
-    async def put(self, lesson: str, course: str, position: int, text: Text, needs: Needs) -> None:
+    async def put(self, lesson: str, course: str, position: int, text: Text, wants: Wants) -> None:
         """Adds a lesson, or updates it."""
         sql = """
             INSERT INTO lessons (id, course_id, position, title, minutes, image, memory, cpu, processes, disk, network, root,
-                body)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+                output, body)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
             ON CONFLICT (id) DO UPDATE SET course_id = $2, position = $3, title = $4, minutes = $5, image = $6,
-                memory = $7, cpu = $8, processes = $9, disk = $10, network = $11, root = $12, body = $13"""
+                memory = $7, cpu = $8, processes = $9, disk = $10, network = $11, root = $12, output = $13, body = $14"""
         await self._database.run(
             sql,
             lesson,
@@ -75,13 +95,14 @@ class Lessons:
             position,
             text.title,
             text.minutes,
-            needs.image,
-            needs.memory,
-            needs.cpu,
-            needs.processes,
-            needs.disk,
-            needs.network,
-            needs.root,
+            wants.image,
+            wants.memory,
+            wants.cpu,
+            wants.processes,
+            wants.disk,
+            wants.network,
+            wants.root,
+            wants.output,
             text.body,
         )
 
@@ -100,24 +121,25 @@ class Lessons:
 
     async def needs(self, lesson: str, user: int) -> Needs | None:
         """The container that the lesson needs; None: no such lesson, or the user isn't in its course."""
-        sql = """
-            SELECT l.image, l.memory, l.cpu, l.processes, l.disk, l.network, l.root
-            FROM lessons l JOIN enrolments e ON e.course_id = l.course_id AND e.user_id = $2 WHERE l.id = $1"""
+        sql = f"""
+            SELECT {NEEDS} FROM lessons l JOIN courses o ON o.id = l.course_id
+            JOIN enrolments e ON e.course_id = l.course_id AND e.user_id = $2 WHERE l.id = $1"""
         row = await self._database.row(sql, lesson, user)
-        return Needs(**row) if row else None
+        return Needs(**self._limits.over(row)) if row else None
 
     async def kinds(self) -> list[Kind]:
         """One for each image that lessons use, with the limits of its most popular lesson of late."""
-        sql = """
-            SELECT DISTINCT ON (l.image) l.image, l.memory, l.cpu, l.processes, l.disk, l.network, l.root,
-                (SELECT count(*) FROM sessions s JOIN lessons o ON o.id = s.lesson_id
-                    WHERE o.image = l.image AND s.state = 'live')::int AS live
-            FROM lessons l LEFT JOIN LATERAL (SELECT count(*) AS starts FROM sessions s
+        sql = f"""
+            SELECT DISTINCT ON (l.image) {NEEDS},
+                (SELECT count(*) FROM sessions s JOIN lessons k ON k.id = s.lesson_id
+                    WHERE k.image = l.image AND s.state = 'live')::int AS live
+            FROM lessons l JOIN courses o ON o.id = l.course_id
+            LEFT JOIN LATERAL (SELECT count(*) AS starts FROM sessions s
                 WHERE s.lesson_id = l.id AND s.created_at > now() - interval '14 days') AS late ON true
             ORDER BY l.image, late.starts DESC, l.position, l.id"""
         found = []
         for row in await self._database.fetch(sql):
-            values = dict(row)
+            values = self._limits.over(row)
             live = values.pop("live")
             found.append(Kind(Needs(**values), live))
         return found

@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass
 
+from terminals.limits import Limits
 from terminals.store.database import Database, new_id
-from terminals.store.lessons import Needs
+from terminals.store.lessons import NEEDS, Needs
 
 SILENT_S = 20.0
 """Whoever starts a session says so every few seconds."""
@@ -81,8 +82,9 @@ class Standing:
 class Sessions:
     """The sessions table. Every change of state names the state it comes from."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits) -> None:
         self._database = database
+        self._limits = limits
 
     async def begin(self, user: int, lesson: str) -> tuple[str, bool]:
         """(id, whether it is new): the running session of this lesson, or a new one that waits for its start."""
@@ -103,24 +105,23 @@ class Sessions:
 
         One whose instance hasn't been heard of for `SILENT_S` is nobody's: its instance died over it.
         """
-        sql = """
+        sql = f"""
             WITH one AS (
                 SELECT s.id FROM sessions s WHERE s.state = 'starting'
                 AND (s.started_by IS NULL OR s.heard_at < now() - make_interval(secs => $3))
                 AND (SELECT count(*) FROM sessions o WHERE o.state = 'starting' AND o.started_by IS NOT NULL
                     AND o.heard_at >= now() - make_interval(secs => $3)) < $2
                 ORDER BY s.created_at, s.id FOR UPDATE SKIP LOCKED LIMIT 1)
-            UPDATE sessions s SET started_by = $1, heard_at = now(), picked_at = now() FROM one, lessons l
-            WHERE s.id = one.id AND l.id = s.lesson_id
-            RETURNING s.id AS session, s.user_id AS user, s.lesson_id AS lesson, l.image, l.memory, l.cpu, l.processes,
-                l.disk, l.network, l.root, extract(epoch FROM now() - s.created_at)::float AS age"""
+            UPDATE sessions s SET started_by = $1, heard_at = now(), picked_at = now()
+            FROM one, lessons l JOIN courses o ON o.id = l.course_id WHERE s.id = one.id AND l.id = s.lesson_id
+            RETURNING s.id AS session, s.user_id AS user, s.lesson_id AS lesson,
+                extract(epoch FROM now() - s.created_at)::float AS age, {NEEDS}"""
         row = await self._database.row(sql, instance, at_once, SILENT_S)
         if row is None:
             return None
-        names = ("image", "memory", "cpu", "processes", "disk", "network", "root")
-        return Start(
-            row["session"], row["user"], row["lesson"], Needs(**{name: row[name] for name in names}), row["age"]
-        )
+        values = self._limits.over(row)
+        session, user, lesson, age = (values.pop(name) for name in ("session", "user", "lesson", "age"))
+        return Start(session, user, lesson, Needs(**values), age)
 
     async def starting(self) -> int:
         """How many wait or are under way."""

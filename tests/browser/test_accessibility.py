@@ -9,7 +9,7 @@ import pytest
 from playwright.async_api import expect
 
 from terminals.store import Store
-from terminals.store.lessons import Needs, Text
+from terminals.store.lessons import Text, Wants
 from tests.browser.conftest import MakeLab
 from tests.browser.lab import Lab
 from tests.client import PASSWORD, User
@@ -117,7 +117,7 @@ async def test_failures_and_the_teachers_page_are_clean(
     make_lab: MakeLab, server: Server, make_user: MakeUser, store: Store, look: dict[str, Any]
 ) -> None:
     student, teacher = await make_user(server.url, name="Ana"), await make_user(server.url, role="instructor")
-    await store.lessons.put("no-image", "linux-basics", 90, Text("No image", 10), Needs(image="does-not-exist"))
+    await store.lessons.put("no-image", "linux-basics", 90, Text("No image", 10), Wants(image="does-not-exist"))
     lab = await make_lab(server.url, **look)
     await lab.sign_in(student.email)
     await lab.page.locator('[data-lesson="no-image"]').get_by_role("button", name="Start").click()

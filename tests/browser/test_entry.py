@@ -6,7 +6,7 @@ import pytest
 
 from terminals.lxd import Lxd
 from terminals.store import Store
-from terminals.store.lessons import Needs, Text
+from terminals.store.lessons import Text, Wants
 from tests.browser.conftest import MakeLab
 from tests.browser.lab import Lab
 from tests.client import PASSWORD, User
@@ -59,7 +59,7 @@ async def test_after_signing_in_the_lab_that_was_asked_for_opens(lab: Lab, make_
 async def test_a_start_that_fails_says_why_and_can_be_tried_again(
     lab: Lab, student: User, store: Store, lxd: Lxd
 ) -> None:
-    await store.lessons.put("no-image", "linux-basics", 90, Text("No image", 10), Needs(image="does-not-exist"))
+    await store.lessons.put("no-image", "linux-basics", 90, Text("No image", 10), Wants(image="does-not-exist"))
     await lab.page.reload()
     await lab.page.locator('[data-lesson="no-image"]').get_by_role("button", name="Start").click()
     failed = lab.page.locator('[data-view="failed"]')

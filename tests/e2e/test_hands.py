@@ -8,7 +8,7 @@ import pytest
 
 from server import seed
 from terminals.store import Store
-from terminals.store.lessons import Needs, Text
+from terminals.store.lessons import Text, Wants
 from tests.client import User
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser
@@ -97,8 +97,8 @@ async def test_hands_queue_in_the_order_in_which_they_went_up(
 ) -> None:
     # A course of its own, so that no other test's hand stands in the queue.
     await store.courses.put("queue", "Queue")
-    needs = Needs(image="busybox", memory="128MiB", processes=100, disk="1GiB")
-    await store.lessons.put("queue-lesson", "queue", 1, Text("Waiting", 10), needs)
+    wants = Wants(image="busybox", memory="128MiB", processes=100, disk="1GiB")
+    await store.lessons.put("queue-lesson", "queue", 1, Text("Waiting", 10), wants)
     people: list[User] = [
         student,
         await make_user(elsewhere.url, name="Ben"),

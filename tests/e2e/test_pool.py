@@ -10,7 +10,7 @@ import pytest
 from server.seed import COURSE
 from terminals.lxd import Lxd
 from terminals.store import Store
-from terminals.store.lessons import Needs, Text
+from terminals.store.lessons import Text, Wants
 from tests.client import User
 from tests.conftest import Server, lxc
 from tests.e2e.test_main_job import MakeUser, ask
@@ -92,8 +92,8 @@ async def test_a_lesson_with_other_limits_gets_them_live(
 ) -> None:
     student: User = await make_user(stocked.url)
     stood = await waiting(store)
-    needs = Needs(image="busybox", memory="200MiB", processes=77, disk="2GiB")
-    await store.lessons.put("other-limits", COURSE, 95, Text("Other limits", 10), needs)
+    wants = Wants(image="busybox", memory="200MiB", processes=77, disk="2GiB")
+    await store.lessons.put("other-limits", COURSE, 95, Text("Other limits", 10), wants)
     session = await student.start("other-limits")
     container = await store.containers.of_session(session)
     assert container in stood

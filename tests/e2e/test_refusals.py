@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 from terminals.errors import Refused
 from terminals.lxd import Lxd
 from terminals.store import Store
-from terminals.store.lessons import Needs, Text
+from terminals.store.lessons import Text, Wants
 from tests.client import PASSWORD, Closed, Page, User
 from tests.conftest import Server, container_of, lxc
 from tests.e2e.test_main_job import MakeUser, ask, shell
@@ -209,14 +209,14 @@ async def test_demo_accounts_work_only_in_a_demo(make_server: Callable[..., Serv
 async def test_an_image_that_does_not_exist_fails_with_a_reason_and_leaves_nothing(
     student: User, store: Store, lxd: Lxd
 ) -> None:
-    await store.lessons.put("no-image", "linux-basics", 90, Text("No image", 10), Needs(image="does-not-exist"))
+    await store.lessons.put("no-image", "linux-basics", 90, Text("No image", 10), Wants(image="does-not-exist"))
     error = await failed_start(student, store, lxd, "no-image")
     assert error["code"] == "no_image"
     assert "does-not-exist" in error["message"]
 
 
 async def test_what_lxd_refuses_is_said_and_leaves_nothing(student: User, store: Store, lxd: Lxd) -> None:
-    await store.lessons.put("odd", "linux-basics", 94, Text("Odd", 10), Needs(image="lab", memory="9999999999GiB"))
+    await store.lessons.put("odd", "linux-basics", 94, Text("Odd", 10), Wants(image="lab", memory="9999999999GiB"))
     error = await failed_start(student, store, lxd, "odd")
     assert error["code"] == "lxd_refused"
 
@@ -260,8 +260,8 @@ async def test_at_most_eight_terminals(student: User) -> None:
 
 
 async def test_a_full_disk_and_a_full_process_table_do_not_take_the_shell(student: User, store: Store) -> None:
-    needs = Needs(image="lab", disk="1GiB", processes=40)
-    await store.lessons.put("tight", "linux-basics", 92, Text("Tight", 10), needs)
+    wants = Wants(image="lab", disk="1GiB", processes=40)
+    await store.lessons.put("tight", "linux-basics", 92, Text("Tight", 10), wants)
     session, page = await shell(student, "tight")
     assert "quota exceeded" in await ask(page, "head -c 1200M /dev/zero > big")
     assert await ask(page, "echo typed-anyway") == "typed-anyway"
@@ -313,7 +313,7 @@ async def test_a_disk_full_to_its_last_block_is_said_and_can_be_deleted(student:
 
 async def full(student: User, store: Store, further: str = "true") -> str:
     """A session whose disk is full; `further` fills it up more. Its page is closed again."""
-    await store.lessons.put("full", "linux-basics", 93, Text("Full", 10), Needs(image="lab", disk="1GiB"))
+    await store.lessons.put("full", "linux-basics", 93, Text("Full", 10), Wants(image="lab", disk="1GiB"))
     session, page = await shell(student, "full")
     assert "quota exceeded" in await ask(page, "head -c 1200M /dev/zero > big")
     await ask(page, f"{further}; true")
