@@ -4,6 +4,7 @@ Un-acked output is bounded in time, not bytes: what the page rendered in its las
 """
 
 from terminals.frames import WINDOW_MAX, WINDOW_MIN
+from terminals.valve import Valve
 
 HORIZON_S = 0.1
 STALL_S = 30.0
@@ -16,7 +17,7 @@ STEP = 32_768
 class Flow:
     """The acks of one terminal: `rendered` by the driver, `released` to the holder, and the window beyond."""
 
-    def __init__(self, acked: int, now: float) -> None:
+    def __init__(self, acked: int, now: float, valve: Valve | None = None) -> None:
         self.rendered = acked
         self.released = acked
         self.window = WINDOW_MIN
@@ -24,6 +25,10 @@ class Flow:
         """Nobody renders: the owner acks what it has read."""
         self.ending = False
         """It is being closed: nobody is waited for any more."""
+        self.valve = valve or Valve(0, now)
+        """Of output that goes on for ever: acks wait for it, so nothing is lost and the program is held up."""
+        self.held = False
+        """It holds an ack back."""
         self.driven = False
         """There was a driver at some time. With watchers only, nothing is held back."""
         self._rate = 0.0
@@ -49,7 +54,11 @@ class Flow:
     @property
     def granted(self) -> int:
         """The window that the holder has now."""
-        return WINDOW_MAX if self.coasting or self.ending else self.window
+        window = WINDOW_MAX if self.coasting or self.ending else self.window
+        if not self.held:
+            return window
+        # What lies in the window comes at the valve's rate, and Ctrl-C is felt behind it.
+        return min(window, max(int(self.valve.rate * HORIZON_S), WINDOW_MIN))
 
     def ack(self, offset: int, end: int, now: float) -> None:
         """The driver has rendered up to `offset` of `end`. Old and impossible acks change nothing."""
@@ -80,11 +89,17 @@ class Flow:
         if self._waiting_since is not None and end > self.rendered and now - self._waiting_since > STALL_S:
             self.coasting = True
 
-    def due(self, end: int, *, least: int = STEP) -> tuple[int, int] | None:
+    def due(self, end: int, now: float, *, least: int = STEP) -> tuple[int, int] | None:
         """(offset, window) to ack to the holder, if that is `least` bytes of progress."""
         target = end if self.coasting or self.ending else self.rendered
+        room = None if self.ending else self.valve.room(now)
+        self.held = room is not None and target - self.released > room
+        if room is not None and self.held:
+            # In few frames: it may go on for hours.
+            target, least = self.released + room, STEP
         if target - self.released < least:
             return None
+        self.valve.take(target - self.released)
         self.released = target
         return target, self.granted
 

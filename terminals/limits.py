@@ -19,7 +19,7 @@ class Limits:
     cpu: str = "1"
     processes: int = 500
     disk: str = "3GiB"
-    output: int = 1 << 20
+    output: int = 2 << 20
     """Bytes per second of one terminal, sustained; 0: as fast as it goes."""
 
     def over(self, row: Mapping[str, Any]) -> dict[str, Any]:

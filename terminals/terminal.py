@@ -23,6 +23,7 @@ from terminals.screen import Screens
 from terminals.screening import Picture
 from terminals.sinks import Sinks
 from terminals.store.terminals import Claim
+from terminals.valve import Valve
 from terminals.viewer import Viewer
 
 log = structlog.get_logger(__name__)
@@ -77,7 +78,8 @@ class Terminal:
         self._was_mirrored = False
         """When it was attached last."""
         self._scrollback = History(screens, claim.terminal, legacy.picture if legacy else None)
-        self._flow = Flow(0, time.monotonic())
+        self._valve = Valve(0, time.monotonic())
+        self._flow = Flow(0, time.monotonic(), self._valve)
         self._status, self._status_body = (legacy.status, legacy.status_body) if legacy else (None, b"")
         self._status_told = 0.0
         self._ready = asyncio.Event()
@@ -96,6 +98,7 @@ class Terminal:
         self._answers = Answers(lambda writer: self._post(frames.ask_writer(writer)), self.break_off)
         self.audience = Audience(claim.user, self.sinks, self._answers.of)
         self._rejoining: asyncio.Task[None] | None = None
+        self._valve_timer: asyncio.TimerHandle | None = None
 
     @property
     def attached(self) -> bool:
@@ -348,13 +351,15 @@ class Terminal:
         if not again:
             self.birth = hello.birth
             self._scrollback.skip(hello.start)
-            self._flow = Flow(hello.acked, now)
+            self._flow = Flow(hello.acked, now, self._valve)
             if not attach.size[0]:
                 self.size = (hello.cols, hello.rows)
             # Replays must find what the ring has, or a page's offset would lie beyond our end.
             self._caught_up_at = min(hello.head, max(hello.acked, hello.start) + frames.WINDOW_MAX)
         elif self._was_mirrored and not isinstance(opened, Mirror):
             self._flow.skip(hello.acked)  # what the student has rendered through the owner before us
+        # Whoever only watches has no say in how fast it goes.
+        self._valve.rate = 0 if isinstance(opened, Mirror) else self.claim.output
         self.attaches += 1
         self._was_mirrored = isinstance(opened, Mirror)
         self._base, self._head = hello.base, hello.head
@@ -512,6 +517,9 @@ class Terminal:
             log.info("terminal_over", terminal=self.claim.terminal, code=reason.code)
         self._answers.fail()
         self._stop_rejoining()
+        if self._valve_timer is not None:
+            self._valve_timer.cancel()
+            self._valve_timer = None
         self._ready.set()
         self._ended.set()
 
@@ -626,9 +634,17 @@ class Terminal:
                 viewer.tell(messages.size(*size))
 
     def _release(self, least: int = STEP) -> None:
-        due = self._flow.due(self._scrollback.end, least=least)
+        flow = self._flow
+        due = flow.due(self._scrollback.end, time.monotonic(), least=least)
         if due is not None:
             self._post(frames.ack(*due))
+        if flow.held and self._valve_timer is None:
+            self._valve_timer = asyncio.get_running_loop().call_later(flow.valve.wait(STEP), self._release_held)
+
+    def _release_held(self) -> None:
+        self._valve_timer = None
+        if self._exec is not None:
+            self._release()
 
     def _post(self, data: bytes) -> None:
         """Sends if there is a path; when it breaks, the pump says so and makes it anew."""

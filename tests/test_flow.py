@@ -5,8 +5,8 @@ from terminals.frames import WINDOW_MAX, WINDOW_MIN
 def test_small_output_costs_no_ack_frame() -> None:
     flow = Flow(0, 0.0)
     flow.ack(100, 100, 0.1)
-    assert flow.due(100) is None
-    assert flow.due(100, least=1) == (100, WINDOW_MIN)
+    assert flow.due(100, 0.1) is None
+    assert flow.due(100, 0.1, least=1) == (100, WINDOW_MIN)
 
 
 def test_the_window_is_what_was_rendered_in_the_last_tenth_of_a_second() -> None:
@@ -29,9 +29,9 @@ def test_a_silent_driver_holds_the_output_for_30_seconds_and_no_longer() -> None
     flow = Flow(0, 0.0)
     flow.produced(1.0)
     flow.tick(50_000, STALL_S)
-    assert flow.due(50_000) is None
+    assert flow.due(50_000, 40.0) is None
     flow.tick(50_000, STALL_S + 1.1)
-    assert flow.due(50_000) == (50_000, WINDOW_MAX)
+    assert flow.due(50_000, 40.0) == (50_000, WINDOW_MAX)
 
 
 def test_a_returning_driver_takes_over_the_acks() -> None:
@@ -40,9 +40,9 @@ def test_a_returning_driver_takes_over_the_acks() -> None:
     flow.tick(50_000, 100.0)
     assert flow.coasting
     flow.begin(101.0)
-    assert flow.due(500_000) is None
+    assert flow.due(500_000, 101.1) is None
     flow.ack(400_000, 500_000, 101.1)
-    assert flow.due(500_000) is not None
+    assert flow.due(500_000, 101.1) is not None
 
 
 def test_an_idle_terminal_never_coasts() -> None:

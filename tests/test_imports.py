@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RINGS = [
-    {"errors", "limits", "frames", "wire", "messages", "scrollback", "flow", "person", "viewer", "answers"},
+    {"errors", "limits", "frames", "wire", "messages", "scrollback", "valve", "flow", "person", "viewer", "answers"},
     {"lxd", "bus", "feeds", "presence", "instances", "store", "helper", "screen"},
     {"streams", "door", "holder", "relay", "tunnel"},
     {"exec", "sinks", "grants", "screening"},

@@ -38,7 +38,7 @@ class Store:
             Lessons(database, limits),
             Sessions(database, limits),
             Containers(database),
-            Terminals(database),
+            Terminals(database, limits),
             Audits(database),
             Hands(database),
         )

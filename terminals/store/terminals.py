@@ -3,16 +3,19 @@
 from dataclasses import dataclass
 
 from terminals.errors import Conflict
+from terminals.limits import Limits, resolved
 from terminals.store.database import Database, new_id
 
 MOST = 8
 """Terminals in a session."""
 
-_CLAIM = """
+_CLAIM = f"""
     UPDATE terminals t SET epoch = greatest(t.epoch, $4) + 1, owner = $3
     FROM sessions s JOIN containers c ON c.session_id = s.id
-    WHERE t.id = $1 AND s.id = t.session_id AND s.user_id = $2 AND s.state = 'live' AND c.state = 'taken' {more}
-    RETURNING t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth"""
+    JOIN lessons l ON l.id = s.lesson_id JOIN courses o ON o.id = l.course_id
+    WHERE t.id = $1 AND s.id = t.session_id AND s.user_id = $2 AND s.state = 'live' AND c.state = 'taken' {{more}}
+    RETURNING t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth,
+        {resolved("output")}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,8 @@ class Claim:
     container: str
     epoch: int
     birth: bytes | None
+    output: int = 0
+    """Bytes per second that it may put out for long; 0: as fast as it goes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,9 @@ class Titled:
 class Terminals:
     """The terminals table."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, limits: Limits) -> None:
         self._database = database
+        self._limits = limits
 
     async def add(self, session: str) -> str | None:
         """A new terminal of a live or starting session; None: it has `MOST`, or the session is over."""
@@ -100,7 +106,7 @@ class Terminals:
     async def claim(self, terminal: str, user: int, instance: str) -> Claim | None:
         """Raises the epoch and makes `instance` the owner. None: unknown, not live, or not theirs."""
         row = await self._database.row(_CLAIM.format(more=""), terminal, user, instance, 0)
-        return Claim(**row) if row else None
+        return Claim(**self._limits.over(row)) if row else None
 
     async def watched(self, terminal: str, user: int) -> Watched | None:
         """What there is to watch, for its student and for the instructors of the course; else, and when it isn't live, None."""
@@ -122,7 +128,7 @@ class Terminals:
         """Raises the epoch above `least`, which a holder knows; None: somebody claimed after `held`."""
         sql = _CLAIM.format(more="AND t.epoch = $5")
         row = await self._database.row(sql, held.terminal, held.user, instance, least, held.epoch)
-        return Claim(**row) if row else None
+        return Claim(**self._limits.over(row)) if row else None
 
     async def born(self, terminal: str, birth: bytes, epoch: int) -> None:
         """Keeps the pty's id, once: from now on its holder is attached to, never started."""
