@@ -13,7 +13,7 @@ from deploy.up import up
 from deploy.world import CHECKOUT, World, say
 
 TYPED = ("server", "terminals", "deploy")
-SOAK = ("tests/soak", "tests/hostile/test_floods.py", "tests/browser/test_flood.py")
+SOAK = ("tests/soak", "tests/hostile/test_floods.py", "tests/browser/test_flood.py", "tests/attacks")
 """What runs a tenth of its counts in `make test` and all of them in `make soak`."""
 CHAOS = ("tests/chaos",)
 """The same for `make chaos`."""

@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 
 from terminals.lxd import Lxd
 from terminals.store import Store
-from tests.client import User
+from tests.client import WAIT_S, User
 from tests.conftest import Server
 
 MakeUser = Callable[..., Any]
@@ -24,11 +24,11 @@ async def shell(student: User, lesson: str) -> tuple[str, Any]:
     return session, page
 
 
-async def ask(page: Any, command: str) -> str:
+async def ask(page: Any, command: str, timeout: float = WAIT_S) -> str:
     """What a command prints. The marks are typed in two parts, so that the echo of the typing isn't taken for the answer."""
     number = next(_marks)
     await page.type(f"echo BEG''IN{number}; {command}; echo E''ND{number}\r")
-    await page.expect(f"END{number}\r\n")
+    await page.expect(f"END{number}\r\n", timeout)
     text: str = page.output.decode(errors="replace")
     return text.split(f"BEGIN{number}\r\n", 1)[1].split(f"END{number}\r\n", 1)[0].strip()
 
