@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from server import logs, migrate
-from server.commands import people, serving, upkeep
+from server.commands import courses, people, serving, upkeep
 from server.commands.grammar import Command, Grammar
 from server.settings import BadSettings, read
 from terminals.errors import TerminalsError
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="First time on a machine: migrate, lxd setup, user add (or seed --demo), serve.",
     )
     grammar = Grammar(top)
-    for part in (serving, upkeep, people):
+    for part in (serving, upkeep, courses, people):
         part.add_to(grammar)
     return top
 

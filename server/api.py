@@ -7,6 +7,7 @@ from aiohttp import web
 
 from server import auth, keys
 from server.bodies import read_body
+from server.lives import shown_kept
 from terminals.containers import STEPS
 from terminals.errors import Invalid, NotFound
 from terminals.store.database import ID
@@ -18,6 +19,8 @@ from terminals.store.users import User
 
 TITLE = 40
 """Characters of a terminal's name."""
+EXTENSIONS = 30
+"""Of one student's labs within `auth.ATTEMPTS_WINDOW_S`."""
 RAISES = 30
 """Of one student's hands within `auth.ATTEMPTS_WINDOW_S`: each is kept, and each moves the teacher's page."""
 
@@ -38,6 +41,7 @@ def routes() -> list[web.RouteDef]:
         web.delete(f"/api/sessions/{{id:{ID}}}/terminals/{{terminal:{ID}}}", close_terminal),
         web.post(f"/api/sessions/{{id:{ID}}}/hand", raise_hand),
         web.delete(f"/api/sessions/{{id:{ID}}}/hand", lower_hand),
+        web.post(f"/api/sessions/{{id:{ID}}}/extend", extend),
     ]
 
 
@@ -84,9 +88,10 @@ async def show_session(request: web.Request) -> web.Response:
     hand = await store.hands.of_session(session.id, session.course_id) if session.state == "live" else None
     following = await store.lessons.after(session.lesson_id) if session.state == "ended" else None
     shown = _shown(session, terminals, following)
+    kept = shown_kept(await request.app[keys.KEEPING].of_session(session.id) if session.state == "live" else None)
     if session.state == "starting":
         shown["progress"] = _progress(session, await request.app[keys.STARTS].standing(session.id))
-    return web.json_response({**shown, "hand": _hand(hand)})
+    return web.json_response({**shown, **kept, "hand": _hand(hand)})
 
 
 async def end_session(request: web.Request) -> web.Response:
@@ -129,6 +134,17 @@ async def raise_hand(request: web.Request) -> web.Response:
 async def lower_hand(request: web.Request) -> web.Response:
     await request.app[keys.HANDS].lower(await _session(request))
     return web.Response(status=204)
+
+
+async def extend(request: web.Request) -> web.Response:
+    session = await _session(request)
+    stays = (await read_body(request)).get("stay", False) if request.can_read_body else False
+    if not isinstance(stays, bool):
+        raise Invalid("Send {stay}: true only to say that you are there")
+    await auth.ration(request, f"extend:{session.user_id}", EXTENSIONS)
+    keeping = request.app[keys.KEEPING]
+    kept = await (keeping.stay(session.id) if stays else keeping.extend(session.id))
+    return web.json_response(shown_kept(kept))
 
 
 async def join(request: web.Request) -> web.Response:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 
 import structlog
 from aiohttp import web
@@ -27,6 +28,8 @@ from terminals.hands import Hands
 from terminals.holder import Holder
 from terminals.hub import Hub
 from terminals.janitor import Janitor
+from terminals.keeper import Keeper
+from terminals.keeping import Keeping
 from terminals.lxd import Address, Lxd
 from terminals.pool import Policy, Pool
 from terminals.presence import Presence
@@ -37,6 +40,7 @@ from terminals.shells import Shells
 from terminals.starts import Starts
 from terminals.store import Store
 from terminals.store.database import Database
+from terminals.store.lives import Patience
 
 log = structlog.get_logger(__name__)
 
@@ -89,6 +93,21 @@ def policy(settings: Settings) -> Policy:
     return Policy(settings.pool_ready, settings.pool_spare, settings.pool_most, settings.pool_awake)
 
 
+def patience(settings: Settings) -> Patience:
+    """How long labs are kept whose courses don't say it."""
+    return Patience(
+        settings.idle_freeze_minutes,
+        settings.idle_stop_minutes,
+        settings.idle_end_minutes,
+        settings.lab_max_minutes,
+    )
+
+
+def now() -> datetime:
+    """The clock by which labs are kept."""
+    return datetime.now(UTC)
+
+
 def make_redis(settings: Settings) -> Redis:
     """A client that answers or fails within seconds: who waits for Redis is a person."""
     return Redis.from_url(
@@ -132,16 +151,20 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     hub = app[keys.HUB] = Hub(store, lxd, holder, containers, presence, feeds, settings.instance, door, screens)
     bus = app[keys.BUS] = Bus(app[keys.REDIS])
     bus.on("ended", hub.end_session)
+    bus.on("rest", hub.rest)
     bus.on("revoked", hub.revoke)
     bus.on(drain.NOTICE, drain.Drainee(settings.instance).asked)
-    app[keys.CLASSROOM] = Classroom(store, presence)
+    keeping = app[keys.KEEPING] = Keeping(store, patience(settings), now)
+    app[keys.CLASSROOM] = Classroom(store, presence, keeping)
     app[keys.HANDS] = Hands(store)
     clearing = Clearing(store, containers)
     starts = app[keys.STARTS] = Starts(store, containers, clearing, settings.instance, settings.starts_at_once)
-    pool = app[keys.POOL] = Pool(store, containers, clearing, Shells(lxd, holder), settings.instance, policy(settings))
+    shells = Shells(lxd, holder)
+    pool = app[keys.POOL] = Pool(store, containers, clearing, shells, settings.instance, policy(settings))
     starts.used = pool.look
     app[keys.METRICS].watch(hub, lxd, starts, pool)
-    app[keys.SESSIONS] = Sessions(store, starts, clearing, hub, bus)
+    sessions = app[keys.SESSIONS] = Sessions(store, starts, clearing, hub, bus)
+    app[keys.KEEPER] = Keeper(store, sessions, containers, shells, presence, bus, patience(settings), now)
     app[keys.RECONCILER] = Reconciler(store, lxd, containers, clearing)
     tunnels = Tunnels(hub, feeds)
     yield
@@ -153,8 +176,7 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _jobs(app: web.Application) -> AsyncIterator[None]:
-    idle_hours = app[keys.SETTINGS].session_idle_hours
-    janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.RECONCILER], idle_hours)
+    janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.RECONCILER], app[keys.KEEPER])
     hub = app[keys.HUB]
     feeds, presence = app[keys.FEEDS], app[keys.PRESENCE]
     told = (app[keys.BUS].run(), feeds.read(), feeds.send(), presence.run(hub.facts))

@@ -5,6 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from server import auth, keys
+from server.lives import shown_kept
 from terminals.classroom import Seat
 from terminals.store.courses import COURSE
 from terminals.store.database import ID
@@ -16,6 +17,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/api/courses", courses),
         web.get(f"/api/courses/{{id:{COURSE}}}/live", live),
+        web.post(f"/api/courses/{{id:{COURSE}}}/sessions/{{session:{ID}}}/extend", extend),
         web.post(f"/api/hands/{{id:{ID}}}/claim", claim),
         web.post(f"/api/hands/{{id:{ID}}}/resolve", resolve),
     ]
@@ -41,6 +43,13 @@ async def live(request: web.Request) -> web.Response:
     )
 
 
+async def extend(request: web.Request) -> web.Response:
+    user = await auth.signed_in(request)
+    course, session = request.match_info["id"], request.match_info["session"]
+    kept = await request.app[keys.KEEPING].extend_for(session, course, user.id)
+    return web.json_response(shown_kept(kept))
+
+
 async def claim(request: web.Request) -> web.Response:
     user = await auth.signed_in(request)
     await request.app[keys.HANDS].claim(request.match_info["id"], user.id)
@@ -61,6 +70,7 @@ def _seat(seat: Seat) -> dict[str, Any]:
         "lesson": {"id": session.lesson_id, "title": session.lesson_title},
         "state": session.state,
         "seconds": session.age,
+        **shown_kept(seat.kept),
         "terminals": [
             {
                 "id": terminal.id,

@@ -13,6 +13,8 @@ from terminals.feeds import Feeds
 from terminals.hands import Hands
 from terminals.holder import Holder
 from terminals.hub import Hub
+from terminals.keeper import Keeper
+from terminals.keeping import Keeping
 from terminals.lxd import Lxd
 from terminals.pool import Pool
 from terminals.presence import Presence
@@ -34,6 +36,8 @@ RECONCILER = web.AppKey("reconciler", Reconciler)
 SESSIONS = web.AppKey("sessions", Sessions)
 CLASSROOM = web.AppKey("classroom", Classroom)
 HANDS = web.AppKey("hands", Hands)
+KEEPING = web.AppKey("keeping", Keeping)
+KEEPER = web.AppKey("keeper", Keeper)
 FEEDS = web.AppKey("feeds", Feeds)
 PRESENCE = web.AppKey("presence", Presence)
 METRICS = web.AppKey("metrics", Metrics)

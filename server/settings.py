@@ -18,6 +18,7 @@ DOOR_PATH_BYTES = 70
 SECRET_BYTES = 32
 MOST_OUTPUT = 1 << 30
 """Bytes per second: no terminal reaches so many."""
+LEAST_IDLE_MINUTES = 2
 
 
 class BadSettings(Exception):
@@ -57,7 +58,6 @@ class Settings:
     host: str
     port: int
     secret_key: str
-    session_idle_hours: float
     limit_memory: str
     """These, where neither a lesson nor its course says."""
     limit_cpu: str
@@ -65,6 +65,12 @@ class Settings:
     limit_disk: str
     limit_output: int
     """Bytes per second of one terminal, sustained; 0: as fast as it goes."""
+    idle_freeze_minutes: int
+    """Of a lab that nobody uses, until it is put to sleep; then until it is stopped; then until it is ended."""
+    idle_stop_minutes: int
+    idle_end_minutes: int
+    lab_max_minutes: int
+    """A lab's longest life, extensions included."""
     starts_at_once: int
     """Containers that all instances together make at the same time."""
     pool_ready: int
@@ -147,12 +153,15 @@ def read(env: Env | None = None) -> Settings:
         host=env.str("HOST", "127.0.0.1"),
         port=int(_number(env, "PORT", 8000, problems)),
         secret_key=env.str("SECRET_KEY", ""),
-        session_idle_hours=_number(env, "SESSION_IDLE_HOURS", 4.0, problems),
         limit_memory=env.str("LIMIT_MEMORY", "") or DEFAULTS.memory,
         limit_cpu=env.str("LIMIT_CPU", "") or DEFAULTS.cpu,
         limit_processes=int(_number(env, "LIMIT_PROCESSES", DEFAULTS.processes, problems)),
         limit_disk=env.str("LIMIT_DISK", "") or DEFAULTS.disk,
         limit_output=int(_number(env, "LIMIT_OUTPUT", DEFAULTS.output, problems, most=MOST_OUTPUT)),
+        idle_freeze_minutes=int(_number(env, "IDLE_FREEZE_MINUTES", 30, problems)),
+        idle_stop_minutes=int(_number(env, "IDLE_STOP_MINUTES", 60, problems)),
+        idle_end_minutes=int(_number(env, "IDLE_END_MINUTES", 150, problems)),
+        lab_max_minutes=int(_number(env, "LAB_MAX_MINUTES", 1440, problems)),
         starts_at_once=max(1, int(_number(env, "STARTS_AT_ONCE", 4, problems))),
         pool_ready=int(_number(env, "POOL_READY", 2, problems)),
         pool_spare=_number(env, "POOL_SPARE", 0.1, problems),
@@ -241,6 +250,10 @@ def _services(s: Settings) -> list[str]:
                 )
     if not s.holder_path.is_file():
         found.append(f"HOLDER_PATH: there is no holder at {s.holder_path}; build it with `make -C terminals/holder`")
+    if s.idle_freeze_minutes < LEAST_IDLE_MINUTES:
+        found.append(
+            f"IDLE_FREEZE_MINUTES: at least {LEAST_IDLE_MINUTES}, or who only loads the page again finds the lab asleep"
+        )
     return [*found, *s.limits.problems(), _door(s)]
 
 

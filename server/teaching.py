@@ -48,7 +48,7 @@ def _account(account: Account) -> dict[str, Any]:
         "who": account.who_name,
         "whom": account.whom_name,
         "session": account.session_id,
-        "terminal": account.terminal_id,
+        "terminal": account.terminal_id or None,
         "role": account.role,
         "from": account.began.isoformat(),
         "to": account.ended.isoformat(),

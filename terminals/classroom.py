@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import structlog
 
 from terminals.errors import Invalid, NotFound
+from terminals.keeping import Keeping, Kept
 from terminals.presence import Facts, Presence
 from terminals.store import Store
 from terminals.store.audits import Account
@@ -26,15 +27,18 @@ class Seat:
     """One running session with its terminals; `facts`, `state` and `quiet` as `Facts` has them."""
 
     session: Running
+    kept: Kept | None
+    """None: it hasn't started yet."""
     terminals: list[tuple[Titled, Facts | None, str, int | None]]
 
 
 class Classroom:
     """Reads, and changes nothing but a course's rules."""
 
-    def __init__(self, store: Store, presence: Presence) -> None:
+    def __init__(self, store: Store, presence: Presence, keeping: Keeping) -> None:
         self._store = store
         self._presence = presence
+        self._keeping = keeping
 
     async def course(self, course: str, user: int) -> Course:
         """The course, for one of its instructors.
@@ -93,9 +97,10 @@ class Classroom:
         running = await self._store.sessions.running_in(course)
         terminals = await self._store.terminals.running_in(course)
         hands = await self._store.hands.of_course(course)
+        kept = await self._keeping.of_course(course)
         facts = await self._presence.of([terminal.id for terminal in terminals])
         now = time.time()
-        seats = {session.id: Seat(session, []) for session in running}
+        seats = {session.id: Seat(session, kept.get(session.id), []) for session in running}
         for terminal in terminals:
             known = facts.get(terminal.id)
             seat = seats.get(terminal.session_id)

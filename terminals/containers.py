@@ -112,13 +112,23 @@ class Containers:
     async def unfreeze(self, name: str) -> None:
         await self._lxd.unfreeze(name)
 
+    async def sleep(self, name: str) -> None:
+        """Freezes it if it runs."""
+        if (await self._lxd.instance(name))["status"] == "Running":
+            await self._lxd.freeze(name)
+
+    async def stop(self, name: str) -> None:
+        """Its memory is given back; its files stay. Idempotent."""
+        if (await self._lxd.instance(name))["status"] != "Stopped":
+            await self._lxd.stop(name)
+
     async def delete(self, name: str) -> None:
         """Stops and deletes; idempotent. A class that ends at once is paced."""
         async with self._deletions:
             await self._lxd.delete(name)
 
-    async def wake(self, name: str) -> str | None:
-        """Starts a stopped container, unfreezes a frozen one. What was done, for people; None: it ran.
+    async def wake(self, name: str, say: Callable[[str], None] = lambda _: None) -> bool:
+        """Starts a stopped container, unfreezes a frozen one; `say` tells people so first. False: it ran.
 
         Raises:
             NotFound: there is no such container.
@@ -126,13 +136,14 @@ class Containers:
         instance = await self._lxd.instance(name)
         match instance["status"]:
             case "Running":
-                return None
+                return False
             case "Frozen":
+                say("Your container is asleep: waking it")
                 await self._lxd.unfreeze(name)
-                return "Your container was asleep and is awake again"
             case _:
+                say("Your container has stopped: starting it")
                 await self._restart(name, instance)
-                return "Your container had stopped and was started again"
+        return True
 
     async def _restart(self, name: str, instance: Json) -> None:
         """Starts it. A full disk leaves LXD no room for what it writes itself, so it is given a little more."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from functools import partial
 from typing import cast
 from weakref import WeakValueDictionary
@@ -31,7 +32,7 @@ TICK_S = 2.0
 AWAY_S = 0.2
 """Between two looks for an LXD that is away."""
 TOUCH_EVERY = 15
-"""Ticks between two notes that these sessions are open."""
+"""Ticks between two notes that these sessions are used."""
 CHECK_EVERY = 5
 """Ticks between two looks whether who watches still may."""
 DETACH_AFTER_S = 60.0
@@ -125,6 +126,8 @@ class Hub:
             if claim is None:
                 raise await self._why_not(terminal, user)
             log.info("terminal_claimed", terminal=terminal, epoch=claim.epoch)
+            # Before anything is asked of LXD: who puts it to rest looks here right before and right after.
+            await self._store.lives.wake(claim.session, datetime.now(UTC))
             legacy = None
             if held is not None:
                 if held.terminal.over is None and held.terminal.birth == claim.birth:
@@ -149,6 +152,10 @@ class Hub:
                 raise await self._why_not(terminal, user)
             if here is not None:
                 return here
+            if watched.rest != "awake":
+                if watched.claim.user != user:
+                    raise _asleep()
+                await self._store.lives.wake(watched.claim.session, datetime.now(UTC))
             if watched.claim.birth is None:
                 raise Unavailable("This terminal hasn't been opened yet", code="starting")
             if held is not None:
@@ -238,6 +245,14 @@ class Hub:
         ending = [held for held in self._held.values() if held.terminal.claim.session == session]
         await asyncio.gather(*(self._let_go(held, Ended("this lab has ended")) for held in ending))
 
+    async def rest(self, session: str) -> None:
+        """Lets the session's terminals here go: its container is about to be put to rest. Not while its student is here."""
+        resting = [held for held in self._held.values() if held.terminal.claim.session == session]
+        if any(held.terminal.audience.own for held in resting):
+            return
+        await asyncio.gather(*(self._let_go(held, _asleep()) for held in resting))
+        self._presence.soon()
+
     async def revoke(self, user: str) -> None:
         """Closes every socket of a user, by id, whose sign-in was revoked."""
         reason = Forbidden("your sign-in was ended")
@@ -297,6 +312,8 @@ class Hub:
             mirror.resized = terminal.follow
             await mirror.open(attach)
             return mirror
+        if await self._store.lives.resting(terminal.claim.session) not in {"awake", None}:
+            raise _asleep()  # who only watches wakes nobody
         claim = await self._store.terminals.claim(name, terminal.claim.user, self._instance)
         if claim is None:
             raise await self._why_not(name, terminal.claim.user)
@@ -328,7 +345,7 @@ class Hub:
         try:
             opened = await open_(attach)
         except Refused as error:
-            if not await self._mend(claim, error):
+            if not await self._mend(terminal, error):
                 raise
             opened = await open_(attach)
         except NotFound as error:
@@ -346,8 +363,9 @@ class Hub:
                 raise
         return opened
 
-    async def _mend(self, claim: Claim, error: Refused) -> bool:
+    async def _mend(self, terminal: Terminal, error: Refused) -> bool:
         """Whether trying again makes sense: the container was woken, or given the holder."""
+        claim = terminal.claim
         if await self._store.terminals.state(claim.terminal, claim.user) != "live":
             # A container that is being deleted must not be woken.
             raise await self._why_not(claim.terminal, claim.user) from error
@@ -356,12 +374,12 @@ class Hub:
             await self._holder.install(self._lxd, claim.container)
             return True
         try:
-            done = await self._containers.wake(claim.container)
+            woken = await self._containers.wake(claim.container, terminal.tell_progress)
         except NotFound as gone:
             raise await self._why_not(claim.terminal, claim.user) from gone
-        if done is not None:
-            log.warning("container_woken", container=claim.container, done=done)
-        return done is not None
+        if woken:
+            log.info("container_woken", container=claim.container)
+        return woken
 
     async def _overtake(self, terminal: Terminal, stale: Taken) -> None:
         """The holder knows a higher epoch than our fresh claim: somebody claimed after us, or the database was restored."""
@@ -429,9 +447,9 @@ class Hub:
                 await self._let_go(held, Unavailable("released", code="released"))
 
     async def _touch(self) -> None:
-        sessions = {terminal.claim.session for terminal in self.terminals if terminal.audience.own}
+        sessions = {terminal.claim.session for terminal in self.terminals if terminal.used}
         try:
-            await self._store.sessions.touch(list(sessions))
+            await self._store.lives.use(list(sessions), datetime.now(UTC))
         except Unavailable as error:
             log.warning("sessions_not_touched", reason=error.message)
 
@@ -449,6 +467,10 @@ class Hub:
                 elif allowed.assisting == "off" and viewer.role == "assistant":
                     viewer.wish(to_type=False)
                     terminal.tell_watchers()
+
+
+def _asleep() -> Unavailable:
+    return Unavailable("This lab is asleep until its student opens it again", code="asleep")
 
 
 def _moved() -> Unavailable:

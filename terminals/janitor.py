@@ -6,6 +6,7 @@ import time
 import structlog
 
 from terminals.errors import TerminalsError
+from terminals.keeper import Keeper
 from terminals.reconcile import Reconciler
 from terminals.sessions import Sessions
 from terminals.store import Store
@@ -21,13 +22,13 @@ LOST = ("container_gone", "Your lab's container is gone from the host. Start the
 
 
 class Janitor:
-    """Sweeps: sessions nobody touched, and what doesn't agree with LXD."""
+    """Sweeps: labs whose time is over or that nobody uses, and what doesn't agree with LXD."""
 
-    def __init__(self, store: Store, sessions: Sessions, reconciler: Reconciler, idle_hours: float) -> None:
+    def __init__(self, store: Store, sessions: Sessions, reconciler: Reconciler, keeper: Keeper) -> None:
         self._store = store
         self._sessions = sessions
         self._reconciler = reconciler
-        self._idle_hours = idle_hours
+        self._keeper = keeper
         self._reconciled_at = 0.0
 
     async def run(self) -> None:
@@ -46,9 +47,7 @@ class Janitor:
 
     async def sweep(self) -> None:
         """Once, whoever leads."""
-        for session in await self._store.sessions.untouched(self._idle_hours):
-            log.info("session_untouched", session=session)
-            await self._sessions.end(session, by="idle")
+        await self._keeper.turn()
         await self._reconciler.clear()
         if time.monotonic() - self._reconciled_at >= RECONCILE_S:
             self._reconciled_at = time.monotonic()

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import structlog
 
@@ -38,8 +39,9 @@ class Policy:
     awake: int
     """Of them running: they cost CPU, the frozen ones a moment."""
 
-    def wanted(self, live: int) -> int:
-        return min(self.most, max(self.ready, round(self.spare * live)))
+    def wanted(self, live: int, booked: int) -> int:
+        """`booked`: students that a class is about to bring."""
+        return min(self.most, max(self.ready, round(self.spare * live)) + booked)
 
 
 @dataclass(slots=True)
@@ -104,9 +106,10 @@ class Pool:
         templates = {image: template for image, template in known.items() if template is not None}
         if outdated := await self._store.containers.outdated(templates):
             log.info("pool_outdated", count=outdated)
+        booked = await self._store.timetable.booked(datetime.now(UTC))
         for kind in kinds:
             if template := templates.get(kind.needs.image):
-                await self._balance(kind, template)
+                await self._balance(kind, template, booked.get(kind.needs.image, 0))
 
     async def _kinds(self) -> list[Kind]:
         """Of the lessons there are, with their templates known or made."""
@@ -123,8 +126,8 @@ class Pool:
                 found.append(kind)
         return found
 
-    async def _balance(self, kind: Kind, template: str) -> None:
-        containers, wanted = self._store.containers, self._policy.wanted(kind.live)
+    async def _balance(self, kind: Kind, template: str, booked: int) -> None:
+        containers, wanted = self._store.containers, self._policy.wanted(kind.live, booked)
         if dropped := await containers.surplus(template, wanted):
             log.info("pool_shrunk", template=template, count=dropped)
         stock = self.stocks[kind.needs.image] = await containers.stock(template)

@@ -41,7 +41,7 @@ class Sessions:
         return session
 
     async def end(self, session: str, error: tuple[str, str] | None = None, by: str = "other") -> None:
-        """Idempotent; `by`: student, idle or other.
+        """Idempotent; `by`: student, idle, deadline or other.
 
         The container is deleted in the background; what fails there the janitor does again.
         """

@@ -114,6 +114,12 @@ class Terminal:
         return Facts(command, shell, len(self.audience.own), typed, printed)
 
     @property
+    def used(self) -> bool:
+        """A page of the student's is here, somebody else types, or a program that they began is in the foreground."""
+        program = self.attached and self._status is not None and not self._status.shell
+        return bool(self.audience.own) or program or any(person.types for person in self.audience.people())
+
+    @property
     def mirrored(self) -> bool:
         """Another instance owns it; here it is only watched."""
         return isinstance(self._exec, Mirror)
@@ -483,13 +489,17 @@ class Terminal:
 
     # -- how it ends, and how a cut is mended ------------------------------------------------------------------------
 
+    def tell_progress(self, step: str) -> None:
+        """To all who wait for the path, or look at what stood before it broke."""
+        self.sinks.tell_everybody(messages.progress(step))
+
     def _retry(self, error: TerminalsError, *, last: bool) -> None:
         log.warning("attach_failed", terminal=self.claim.terminal, code=error.code, reason=error.message)
         if isinstance(error, Refused) and last:
             self.close(error)
             return
         step = "The lab host can't do it just now; trying again" if isinstance(error, Refused) else error.message
-        self.sinks.tell_everybody(messages.progress(step))
+        self.tell_progress(step)
 
     def _cut(self, error: Cut) -> None:
         log.warning("exec_cut", terminal=self.claim.terminal, reason=error.message)

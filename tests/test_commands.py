@@ -41,6 +41,10 @@ def command(server: Server) -> Callable[..., "subprocess.CompletedProcess[str]"]
         ("seed",),
         ("lxd",),
         ("lxd", "setup"),
+        ("course",),
+        ("course", "keep"),
+        ("timetable",),
+        ("timetable", "add"),
         ("user",),
         ("user", "add"),
         ("user", "delete"),
@@ -78,3 +82,37 @@ def test_a_short_password_and_an_odd_address_are_refused_in_words(command: Calla
     odd = command("user", "add", "no-address", "A", given="a-good-password\n")
     assert odd.returncode == 1
     assert "Traceback" not in odd.stderr
+
+
+async def test_a_course_says_how_long_its_labs_are_kept(command: Callable[..., Any], store: Store) -> None:
+    await store.courses.put("commanded", "Commanded")
+
+    async def kept() -> tuple[int | None, ...]:
+        sql = "SELECT idle_minutes, stop_minutes, end_minutes, max_minutes FROM courses WHERE id = 'commanded'"
+        return tuple(await store.database.row(sql))
+
+    done = command("course", "keep", "commanded", "--idle", "45", "--max", "600")
+    assert (done.returncode, await kept()) == (0, (45, None, None, 600)), done.stderr
+    assert command("course", "keep", "commanded").returncode == 0
+    assert await kept() == (None,) * 4
+    for wrong in (("commanded", "--idle", "1"), ("commanded", "--idle", "long"), ("commanded", "--end", "50000")):
+        assert command("course", "keep", *wrong).returncode == 2
+    unknown = command("course", "keep", "no-such-course")
+    assert (unknown.returncode, "There is no course" in unknown.stderr) == (1, True)
+
+
+async def test_classes_are_added_listed_and_removed(command: Callable[..., Any], store: Store) -> None:
+    await store.courses.put("commanded", "Commanded")
+    start, end = "2099-12-01T10:00+01:00", "2099-12-01T12:00+01:00"
+    added = command("timetable", "add", "commanded", start, end, "--seats", "30")
+    assert added.returncode == 0, added.stderr
+    number = added.stdout.split()[-1]
+    line = f"{number}\tcommanded\t2099-12-01T09:00+00:00\t2099-12-01T11:00+00:00\t30"
+    assert line in command("timetable", "list").stdout.splitlines()
+    assert line in command("timetable", "list", "commanded").stdout.splitlines()
+    assert line not in command("timetable", "list", "another").stdout.splitlines()
+    for wrong in ((end, start), ("2099-12-01T10:00", end), (start, "noon"), (start, end, "--seats", "-1")):
+        assert command("timetable", "add", "commanded", *wrong).returncode == 2
+    assert command("timetable", "add", "no-such-course", start, end).returncode == 1
+    assert command("timetable", "remove", number).returncode == 0
+    assert command("timetable", "remove", number).returncode == 1

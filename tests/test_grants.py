@@ -12,7 +12,7 @@ from terminals.person import Person
 from terminals.store.audits import Assist
 from terminals.store.terminals import Claim, Watched
 
-WATCHED = Watched(Claim("t", "s", 1, "c", 1, bytes(16)), "Ana", "Files", "course", "Course", "ask")
+WATCHED = Watched(Claim("t", "s", 1, "c", 1, bytes(16)), "Ana", "Files", "course", "Course", "ask", "awake")
 ASKER = Person("id", 2, "Ms Rivera", 0, 7, wants=1)
 
 

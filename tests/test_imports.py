@@ -14,9 +14,10 @@ RINGS = [
     {"audience", "history"},
     {"mirror"},
     {"terminal", "templates", "containers", "shells"},
-    {"relays", "clearing"},
+    {"relays", "clearing", "keeping"},
     {"hub", "classroom", "hands", "starts", "pool", "reconcile"},
     {"sessions"},
+    {"keeper"},
     {"janitor"},
 ]
 """Each ring may import its own and those above it in this list; `viewer` is pure but for an Event."""
@@ -40,6 +41,7 @@ EDGE = [
         "hello",
         "prose",
         "bodies",
+        "lives",
         "workers",
         "signals",
         "drain",

@@ -60,6 +60,7 @@ def test_every_migration_rolls_back_to_nothing_and_applies_again(database: str) 
         "terminals",
         "audits",
         "hands",
+        "timetable",
     }
     assert migrate.apply(database) == []
     assert migrate.roll_back(database, len(names)) == names[::-1]

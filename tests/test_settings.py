@@ -70,6 +70,7 @@ def test_loopback_has_several_names(settings: Make) -> None:
         ({"DEMO": "maybe"}, "DEMO"),
         ({"SECRET_KEY": "short"}, "SECRET_KEY"),
         ({"PORT": "http"}, "PORT"),
+        ({"IDLE_FREEZE_MINUTES": "1"}, "IDLE_FREEZE_MINUTES"),
         ({"LOG_LEVEL": "loud"}, "LOG_LEVEL"),
         ({"HOLDER_PATH": "/nowhere"}, "HOLDER_PATH"),
     ],

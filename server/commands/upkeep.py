@@ -5,6 +5,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 
 from server import app, migrate, seed
 from server.commands.grammar import Grammar
@@ -72,10 +73,12 @@ def setup_lxd(settings: Settings, _arguments: argparse.Namespace) -> None:
 def pool_status(settings: Settings, _arguments: argparse.Namespace) -> None:
     async def work(store: Store, _passwords: Passwords) -> None:
         policy = app.policy(settings)
+        booked = await store.timetable.booked(datetime.now(UTC))
         print("image\twanted\tawake\tfrozen\twarming\tlive labs")
         for kind in await store.lessons.kinds():
             stock = await store.containers.stock_of_image(kind.needs.image)
-            row = (kind.needs.image, policy.wanted(kind.live) if policy.ready else 0)
+            wanted = policy.wanted(kind.live, booked.get(kind.needs.image, 0)) if policy.ready else 0
+            row = (kind.needs.image, wanted)
             print(*row, stock.awake, stock.frozen, stock.warming, kind.live, sep="\t")
         print(f"{await store.sessions.starting()} starts wait or are under way.")
 

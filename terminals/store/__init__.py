@@ -9,8 +9,10 @@ from terminals.store.courses import Courses
 from terminals.store.database import Database
 from terminals.store.hands import Hands
 from terminals.store.lessons import Lessons
+from terminals.store.lives import Lives
 from terminals.store.sessions import Sessions
 from terminals.store.terminals import Terminals
+from terminals.store.timetable import Timetable
 from terminals.store.users import Users
 
 
@@ -23,10 +25,12 @@ class Store:
     courses: Courses
     lessons: Lessons
     sessions: Sessions
+    lives: Lives
     containers: Containers
     terminals: Terminals
     audits: Audits
     hands: Hands
+    timetable: Timetable
 
     @classmethod
     def over(cls, database: Database, limits: Limits = DEFAULTS) -> "Store":
@@ -37,8 +41,10 @@ class Store:
             Courses(database),
             Lessons(database, limits),
             Sessions(database, limits),
+            Lives(database),
             Containers(database),
             Terminals(database, limits),
             Audits(database),
             Hands(database),
+            Timetable(database),
         )

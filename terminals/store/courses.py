@@ -1,6 +1,6 @@
 """Courses: classes and who is in them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from terminals.store.database import Database
@@ -64,6 +64,13 @@ class Courses:
             "UPDATE courses SET watching = $2, assisting = $3 WHERE id = $1", course, watching, assisting
         )
 
+    async def keep(self, course: str, minutes: Sequence[int | None]) -> bool:
+        """How long its labs are kept: idle, stop, end and max minutes, None for the settings' own. False: no such course."""
+        sql = (
+            "UPDATE courses SET idle_minutes = $2, stop_minutes = $3, end_minutes = $4, max_minutes = $5 WHERE id = $1"
+        )
+        return bool(await self._database.run(sql, course, *minutes))
+
     async def enrol(self, course: str, user: int, role: str) -> None:
         """`role`: student or instructor."""
         sql = """
@@ -79,6 +86,14 @@ class Courses:
         sql = "INSERT INTO enrolments (course_id, user_id, role) VALUES ($1, $2, 'student') ON CONFLICT DO NOTHING"
         await self._database.run(sql, row["id"], user)
         return row["id"], row["title"]
+
+    async def holds(self, course: str, session: str, user: int) -> bool:
+        """Whether the session is one of the course's, and the user an instructor of it."""
+        sql = """
+            SELECT EXISTS (SELECT FROM sessions s JOIN lessons l ON l.id = s.lesson_id JOIN enrolments e
+                ON e.course_id = l.course_id AND e.user_id = $3 AND e.role = 'instructor'
+                WHERE s.id = $2 AND l.course_id = $1)"""
+        return bool(await self._database.value(sql, course, session, user))
 
     async def taught(self, user: int) -> list[Course]:
         """Those that the user is an instructor of."""

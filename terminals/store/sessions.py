@@ -181,7 +181,7 @@ class Sessions:
         """
         sql = """
             WITH live AS (
-                UPDATE sessions s SET state = 'live', touched_at = now(), live_at = now() FROM containers c
+                UPDATE sessions s SET state = 'live', touched_at = now(), active_at = now(), live_at = now() FROM containers c
                 WHERE s.id = $1 AND s.state = 'starting' AND s.started_by = $2
                 AND c.session_id = s.id AND c.state = 'taken'
                 RETURNING s.id, c.terminal_id, c.birth, extract(epoch FROM now() - s.created_at)::float AS seconds),
@@ -196,7 +196,7 @@ class Sessions:
     ) -> str | None:
         """→ ended, its container → gone, its terminals away. The state it came from; None: it had ended already.
 
-        `error`: (code, message); `by`: student, idle or other; `starter`: only if that instance still starts it.
+        `error`: (code, message); `by`: student, idle, deadline or other; `starter`: only if that instance still starts it.
         """
         sql = """
             WITH before AS (SELECT id, state FROM sessions WHERE id = $1 AND state <> 'ended'
@@ -224,12 +224,3 @@ class Sessions:
             JOIN enrolments e ON e.course_id = l.course_id AND e.user_id = u.id AND e.role = 'student'
             WHERE l.course_id = $1 AND s.state <> 'ended' ORDER BY u.name, u.id, s.created_at"""
         return [Running(**row) for row in await self._database.fetch(sql, course)]
-
-    async def touch(self, sessions: list[str]) -> None:
-        """Somebody has these open."""
-        await self._database.run("UPDATE sessions SET touched_at = now() WHERE id = ANY($1)", sessions)
-
-    async def untouched(self, hours: float) -> list[str]:
-        """Live sessions that nobody had open for so long."""
-        sql = "SELECT id FROM sessions WHERE state = 'live' AND touched_at < now() - make_interval(secs => $1)"
-        return [row["id"] for row in await self._database.fetch(sql, hours * 3600)]

@@ -43,6 +43,8 @@ class Watched:
     course_title: str
     assisting: str
     """What the course says of an instructor's typing: off, ask or allow."""
+    rest: str
+    """Of its session: awake, asleep or stopped."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,14 @@ class Terminals:
             JOIN lessons l ON l.id = s.lesson_id WHERE l.course_id = $1 AND s.state = 'live' ORDER BY t.position"""
         return [Titled(**row) for row in await self._database.fetch(sql, course)]
 
+    async def born_in(self, session: str) -> list[Claim]:
+        """Those of a live session that have a pty. The claims are nobody's: their epoch is only what stands."""
+        sql = """
+            SELECT t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth
+            FROM terminals t JOIN sessions s ON s.id = t.session_id JOIN containers c ON c.session_id = s.id
+            WHERE s.id = $1 AND s.state = 'live' AND c.state = 'taken' AND t.birth IS NOT NULL"""
+        return [Claim(**row) for row in await self._database.fetch(sql, session)]
+
     async def name(self, terminal: str, session: str, title: str | None) -> bool:
         """Whether the session has such a terminal."""
         sql = "UPDATE terminals SET title = $3 WHERE id = $1 AND session_id = $2"
@@ -112,7 +122,7 @@ class Terminals:
         """What there is to watch, for its student and for the instructors of the course; else, and when it isn't live, None."""
         sql = """
             SELECT t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth,
-                u.name AS student, l.title AS lesson, o.id AS course, o.title AS course_title, o.assisting
+                u.name AS student, l.title AS lesson, o.id AS course, o.title AS course_title, o.assisting, s.rest
             FROM terminals t JOIN sessions s ON s.id = t.session_id JOIN containers c ON c.session_id = s.id
             JOIN users u ON u.id = s.user_id JOIN lessons l ON l.id = s.lesson_id JOIN courses o ON o.id = l.course_id
             WHERE t.id = $1 AND s.state = 'live' AND c.state = 'taken' AND (s.user_id = $2 OR o.watching <> 'off' AND EXISTS (
@@ -121,7 +131,7 @@ class Terminals:
         if row is None:
             return None
         claim = Claim(*(row[name] for name in ("terminal", "session", "user", "container", "epoch", "birth")))
-        told = (row[name] for name in ("student", "lesson", "course", "course_title", "assisting"))
+        told = (row[name] for name in ("student", "lesson", "course", "course_title", "assisting", "rest"))
         return Watched(claim, *told)
 
     async def reclaim(self, held: Claim, instance: str, least: int) -> Claim | None:

@@ -263,18 +263,22 @@ async def test_a_start_waits_for_an_lxd_that_is_away(
         assert await ask(page, "echo here") == "here"
 
 
-async def test_an_untouched_session_is_ended_by_the_sweep(
+async def test_an_unused_session_is_put_to_sleep_and_one_over_its_deadline_is_ended_by_the_sweep(
     make_server: Callable[..., Server], make_user: MakeUser, store: Store
 ) -> None:
     server = make_server()
     server.start()
-    student: User = await make_user(server.url)
-    session = await student.start("tiny-system")
-    await store.database.run("UPDATE sessions SET touched_at = now() - interval '5 hours' WHERE id = $1", session)
+    student, other = await make_user(server.url), await make_user(server.url)
+    unused, over = await student.start("tiny-system"), await other.start("tiny-system")
+    await store.database.run("UPDATE sessions SET active_at = now() - interval '31 minutes' WHERE id = $1", unused)
+    await store.database.run("UPDATE sessions SET deadline = now() - interval '1 minute' WHERE id = $1", over)
     async with asyncio.timeout(60):
-        while await store.containers.of_session(session) is not None:
+        while await store.containers.of_session(over) is not None:
             await asyncio.sleep(0.2)
-    assert (await student.call("GET", f"/api/sessions/{session}"))["state"] == "ended"
+        while (await student.call("GET", f"/api/sessions/{unused}"))["rest"] != "asleep":
+            await asyncio.sleep(0.2)
+    shown = await other.call("GET", f"/api/sessions/{over}")
+    assert (shown["state"], shown["ended"]["by"]) == ("ended", "deadline")
 
 
 def test_a_busy_port_is_said_plainly(make_server: Callable[..., Server]) -> None:

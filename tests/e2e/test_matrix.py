@@ -50,6 +50,8 @@ API: dict[tuple[str, str], Rule] = {
     ("DELETE", "/api/sessions/{id}/terminals/{terminal}"): Rule(STUDENT, 204, spoils=True),
     ("POST", "/api/sessions/{id}/hand"): Rule(STUDENT, 201, {"terminal": None}),
     ("DELETE", "/api/sessions/{id}/hand"): Rule(STUDENT, 204, spoils=True),
+    ("POST", "/api/sessions/{id}/extend"): Rule(STUDENT),
+    ("POST", "/api/courses/{course}/sessions/{session}/extend"): Rule(INSTRUCTOR),
     ("POST", "/api/hands/{hand}/claim"): Rule(INSTRUCTOR),
     ("POST", "/api/hands/{hand}/resolve"): Rule(INSTRUCTOR, 204),
     ("GET", "/api/courses/{course}/live"): Rule(INSTRUCTOR),
@@ -119,7 +121,8 @@ async def world(server: Server, make_user: MakeUser, store: Store) -> World:
     session, page = await shell(student, LESSON)
     await student.call("POST", f"/api/sessions/{session}/hand", {"terminal": page.terminal}, 201)
     hand = await store.database.value("SELECT id FROM hands WHERE session_id = $1", session)
-    return World(people, page, {"id": session, "terminal": page.terminal, "course": seed.COURSE, "hand": hand})
+    names = {"id": session, "session": session, "terminal": page.terminal, "course": seed.COURSE, "hand": hand}
+    return World(people, page, names)
 
 
 async def test_the_matrix_of_http(world: World) -> None:

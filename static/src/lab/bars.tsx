@@ -11,7 +11,7 @@ const MAX_PREVIEW = 200; // characters
 
 export interface BarActions { closeTab: (tab: Tab) => void; openTab: () => void }
 
-function Bar({ kind, children }: { kind: "info" | "warn"; children: ComponentChildren }) {
+export function Bar({ kind, children }: { kind: "info" | "warn"; children: ComponentChildren }) {
   const bar = useRef<HTMLDivElement>(null);
   // A region that comes with its words in it is silent: they are said by the page's own.
   useEffect(() => announce(bar.current?.querySelector("p")?.textContent ?? ""), []);

@@ -82,18 +82,19 @@ export function Failed({ session, error }: { session: Session; error: NonNullabl
 /** What was deleted, what remains, and what to do next. */
 export function Ended({ session, byStudent }: { session: Session; byStudent: boolean }) {
   const by = byStudent ? "student" : (session.ended?.by ?? "other");
+  const said = text.lab.ended[by] ?? text.lab.ended.other; // a newer server may know more
   const { next } = session;
   const known = session.state === "ended"; // what comes next is told with the end
   useEffect(() => {
     document.documentElement.dataset["terminalState"] = "ended";
-    announce(text.lab.ended[by]);
+    announce(said);
   }, []);
   return (
     <>
       <Header trail={trailOf(session)} />
       <Centred>
         <section class="card" data-view="ended">
-          <h2>{text.lab.ended[by]}</h2>
+          <h2>{said}</h2>
           <p>{text.lab.endedText}</p>
           <p>{text.lab.endedAgain}</p>
           <div class="buttons">

@@ -69,6 +69,11 @@ export class Tab {
     return !over && status && !status.shell ? status.command || text.tabs.aProgram : null;
   }
 
+  /** The server knows that a page is here. */
+  get attended(): boolean {
+    return ["live", "elsewhere", "exited"].includes(this.connection.state.name);
+  }
+
   get typing(): boolean {
     return this.view !== null && this.connection.state.name === "live" && this.connection.role === "driver";
   }

@@ -2,12 +2,13 @@
 
 import type { Terminal } from "@xterm/xterm";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { asApiError, type Hand, type Session } from "../ui/api.ts";
+import { asApiError, type Hand, type Kept, type Session } from "../ui/api.ts";
 import { settings, set } from "../ui/settings.ts";
 import { text } from "../ui/strings.ts";
 import { announce, copyText, ErrorNote, Header } from "../ui/ui.tsx";
 import { type Question, QuestionDialog, TerminalAsk } from "./asks.tsx";
 import { AssistBars, Bars } from "./bars.tsx";
+import { KeepingBar, TimeLeft, useKeeping } from "./deadline.tsx";
 import { useDesk } from "./desk.ts";
 import { HandButton, type RaisedState, useHand } from "./hand.tsx";
 import { KeyRow, useKeyRow } from "./keyrow.tsx";
@@ -28,7 +29,7 @@ declare global {
 
 type Desk = ReturnType<typeof useDesk>;
 
-export interface WorkspaceProps { session: Session; onEnd: () => Promise<void>; refresh: () => void; raised: (hand: Hand | null) => void }
+export interface WorkspaceProps { session: Session; onEnd: () => Promise<void>; refresh: () => void; raised: (hand: Hand | null) => void; kept: (kept: Kept) => void }
 
 interface Look { hasText: boolean; pane: Pane; show: (pane: Pane) => void; find: () => void; menu: () => void; hand: RaisedState }
 
@@ -103,7 +104,7 @@ function runCommand(tab: Tab | null, command: string, ask: (question: Question) 
   return text.code.ran;
 }
 
-export function Workspace({ session, onEnd, refresh, raised }: WorkspaceProps) {
+export function Workspace({ session, onEnd, refresh, raised, kept }: WorkspaceProps) {
   const desk = useDesk(session, refresh);
   const [question, setQuestion] = useState<Question | "keys" | null>(null);
   const [pane, setPane] = useState<Pane>("terminal");
@@ -124,6 +125,7 @@ export function Workspace({ session, onEnd, refresh, raised }: WorkspaceProps) {
     document.querySelector<HTMLElement>(".search input")?.focus(); // where it is open already
   };
   const hand = useHand(session, active?.id ?? null, raised, desk.complain);
+  const keeping = useKeeping(session, kept, desk.complain, refresh);
   const { shortcuts, menu, close } = useActions(desk, setQuestion, {
     hasText, pane, show: turn, find, menu: () => setMenuOpen((open) => !open), hand,
   });
@@ -148,10 +150,12 @@ export function Workspace({ session, onEnd, refresh, raised }: WorkspaceProps) {
       <Header trail={[session.course.title, `${session.lesson.position} ${session.lesson.title}`]}>
         {active && <Watchers connection={active.connection} />}
         {active && <ConnectionState connection={active.connection} focus={desk.enter} />}
+        <TimeLeft keeping={keeping} narrow={narrow} />
         <HandButton {...hand} narrow={narrow} />
         {narrow && hasText && <PaneSwitch pane={pane} onPane={turn} />}
         <Menu entries={menu} splits={hasText && !narrow && settings().lessonShown} open={menuOpen} onOpen={setMenuOpen} />
       </Header>
+      <KeepingBar keeping={keeping} used={tabs.some((tab) => tab.attended)} enter={desk.enter} />
       <Split pane={hasText ? pane : "terminal"} onPane={setPane} lesson={hasText ? <LessonText actions={{ run }} /> : null}>
         <Tabs tabs={tabs} active={active} select={(tab) => desk.select(tab, false)} enter={desk.enter} close={close}
           rename={(tab) => setQuestion({ kind: "rename", tab })} open={() => void desk.open()} opening={desk.opening} />

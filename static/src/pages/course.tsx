@@ -3,14 +3,14 @@
 import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { Hands } from "../course/hands.tsx";
 import { api, type ApiError, asApiError, goToSignIn, keepSignedIn, type Live, type LiveSession, type LiveTerminal } from "../ui/api.ts";
-import { text } from "../ui/strings.ts";
-import { Account, ErrorNote, Header, show } from "../ui/ui.tsx";
+import { clock, duration, text } from "../ui/strings.ts";
+import { Account, announce, ErrorNote, Header, show } from "../ui/ui.tsx";
 import "../css/pages.css";
 
 const EVERY = 3000; // ms between questions while the page is seen
 
-type RowState = LiveTerminal["state"] | "starting";
-const MARKS: Record<RowState, string> = { typing: "⌨", running: "▶", idle: "●", away: "○", starting: "◐" };
+type RowState = LiveTerminal["state"] | "starting" | "asleep" | "stopped";
+const MARKS: Record<RowState, string> = { typing: "⌨", running: "▶", idle: "●", away: "○", starting: "◐", asleep: "☾", stopped: "■" };
 
 /** What the server said last, and when; asks again while the page is visible. */
 function useLive(course: string) {
@@ -60,8 +60,27 @@ function rowsOf(sessions: readonly LiveSession[], wanted: string): Row[] {
   });
 }
 
-function TerminalRow({ row: { session, terminal, first, rows }, raised }: { row: Row; raised: boolean }) {
-  const state: RowState = terminal ? terminal.state : session.state === "starting" ? "starting" : "away";
+function stateOf({ state, rest }: LiveSession, terminal: LiveTerminal | null): RowState {
+  if (state === "starting") return "starting";
+  return rest === "asleep" || rest === "stopped" ? rest : terminal ? terminal.state : "away";
+}
+
+function TimeLeft({ session, extend }: { session: LiveSession; extend: (session: LiveSession) => void }) {
+  const { deadline } = session; // none of a server that is being replaced
+  if (!deadline) return <>–</>;
+  return (
+    <>
+      {clock(deadline.seconds_left)}
+      {deadline.extendable_to > deadline.seconds_left && <> <button type="button" class="button button-small" onClick={() => extend(session)}
+        aria-label={text.course.extendOf(session.student.name)}>{text.course.extend}</button></>}
+    </>
+  );
+}
+
+interface TerminalRowProps { row: Row; raised: boolean; extend: (session: LiveSession) => void }
+
+function TerminalRow({ row: { session, terminal, first, rows }, raised, extend }: TerminalRowProps) {
+  const state = stateOf(session, terminal);
   const name = terminal && `${terminal.position} ${terminal.title ?? terminal.command ?? text.tabs.shell}`;
   return (
     <tr data-session={session.id} data-state={state} class={first ? "row-first" : ""}>
@@ -76,18 +95,19 @@ function TerminalRow({ row: { session, terminal, first, rows }, raised }: { row:
       <td class="cell-watch">{terminal && <a class="button button-small" href={`/watch/${encodeURIComponent(terminal.id)}`}
         aria-label={text.watching.actionOf(session.student.name, name ?? "")}>{text.watching.action}</a>}</td>
       <td class="cell-quiet">{text.course.quiet(terminal ? terminal.quiet_seconds : null)}</td>
+      {first && <td rowSpan={rows} class="cell-left"><TimeLeft session={session} extend={extend} /></td>}
     </tr>
   );
 }
 
-function Table({ rows, hands }: { rows: readonly Row[]; hands: Live["hands"] }) {
-  const { quiet, watch, ...others } = text.course.columns;
-  const columns = { ...others, watch, quiet };
+function Table({ rows, hands, extend }: { rows: readonly Row[]; hands: Live["hands"]; extend: (session: LiveSession) => void }) {
+  const { quiet, watch, left, ...others } = text.course.columns;
+  const columns = { ...others, watch, quiet, left };
   return (
     <div class="table-box" role="region" aria-label={text.course.people} tabIndex={0}>
       <table class="live">
         <thead><tr>{Object.entries(columns).map(([name, label]) => <th key={name} scope="col" class={`cell-${name}`}>{label}</th>)}</tr></thead>
-        <tbody>{rows.map((row) => <TerminalRow key={row.key} row={row} raised={hands.some((hand) => hand.session === row.session.id)} />)}</tbody>
+        <tbody>{rows.map((row) => <TerminalRow key={row.key} row={row} extend={extend} raised={hands.some((hand) => hand.session === row.session.id)} />)}</tbody>
       </table>
     </div>
   );
@@ -114,6 +134,15 @@ function Board({ id, me }: { id: string; me: string }) {
     return () => clearInterval(timer);
   }, [error, live]);
   useEffect(() => { if (live) document.title = `${live.course.title} · ${text.product}`; }, [live?.course.title]);
+  const extend = async ({ id: session, student }: LiveSession) => {
+    try {
+      const { deadline } = await api.extendFor(id, session);
+      if (deadline) announce(text.course.extended(student.name, duration(deadline.seconds_left)));
+      again();
+    } catch (failure) {
+      setError(asApiError(failure));
+    }
+  };
   const rows = useMemo(() => rowsOf(live?.sessions ?? [], wanted), [live, wanted]);
 
   return (
@@ -133,7 +162,7 @@ function Board({ id, me }: { id: string; me: string }) {
         {live && live.sessions.length > 0 && <>
           <label class="field field-filter"><span>{text.course.filter}</span>
             <input type="search" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} /></label>
-          {rows.length > 0 ? <Table rows={rows} hands={live.hands} /> : <p>{text.course.noMatch}</p>}
+          {rows.length > 0 ? <Table rows={rows} hands={live.hands} extend={(session) => void extend(session)} /> : <p>{text.course.noMatch}</p>}
           <p class="hint">{text.course.updated}</p>
         </>}
       </main>

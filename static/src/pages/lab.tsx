@@ -3,7 +3,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Ended, Failed, NotFound, Starting } from "../lab/outcomes.tsx";
 import { Workspace } from "../lab/workspace.tsx";
-import { api, type ApiError, asApiError, goToSignIn, type Hand, keepSignedIn, type Session } from "../ui/api.ts";
+import { api, type ApiError, asApiError, goToSignIn, type Hand, keepSignedIn, type Kept, type Session } from "../ui/api.ts";
 import "../terminal/fonts.ts";
 import { text } from "../ui/strings.ts";
 import { show } from "../ui/ui.tsx";
@@ -58,11 +58,12 @@ function useSession(id: string) {
   }, [id]);
   const refresh = () => { control.current.wanted = true; control.current.wake(); };
   const raised = (hand: Hand | null) => { setSession((now) => now && { ...now, hand }); refresh(); };
-  return { session, error, refresh, raised };
+  const kept = (now: Kept) => setSession((before) => before && { ...before, ...now, at: Date.now() });
+  return { session, error, refresh, raised, kept };
 }
 
 function Lab({ id }: { id: string }) {
-  const { session, error, refresh, raised } = useSession(id);
+  const { session, error, refresh, raised, kept } = useSession(id);
   const [endedHere, setEndedHere] = useState(false);
   useEffect(keepSignedIn, []);
   useEffect(() => {
@@ -74,7 +75,7 @@ function Lab({ id }: { id: string }) {
   if (endedHere || session?.state === "ended") return <Ended session={session!} byStudent={endedHere} />;
   if (session?.state === "live") {
     const end = async () => { await api.end(id); setEndedHere(true); refresh(); };
-    return <Workspace session={session} refresh={refresh} raised={raised} onEnd={end} />;
+    return <Workspace session={session} refresh={refresh} raised={raised} kept={kept} onEnd={end} />;
   }
   return <Starting session={session} error={error} />;
 }

@@ -20,7 +20,14 @@ export interface Lesson {
 export interface Progress { step: string; done: number; of: number; seconds: number; place: number | null; seconds_left: number }
 /** The student's own; `place`: 1 is next, null once it is claimed. */
 export interface Hand { seconds: number; place: number | null; claimed_by: string | null }
-export interface Session {
+/** How long a live session is kept, in seconds; `extendable_to`: the most that could be left; `idle`: what comes if nobody uses it. */
+export interface Kept {
+  rest: "awake" | "asleep" | "stopped";
+  deadline: { seconds_left: number; extendable_to: number } | null;
+  idle: { seconds_left: number; then: "asleep" | "stopped" | "ended" } | null;
+}
+export interface Session extends Kept {
+  at: number; // ms: when the answer came, by this page's clock
   id: string;
   state: "starting" | "live" | "ended";
   seconds: number; // since it began
@@ -29,7 +36,7 @@ export interface Session {
   error: { code: string; message: string } | null;
   course: { id: string; title: string };
   lesson: { id: string; title: string; minutes: number; position: number };
-  ended: { seconds_ago: number; by: "student" | "idle" | "other" } | null;
+  ended: { seconds_ago: number; by: "student" | "idle" | "deadline" | "other" } | null;
   next: { id: string; title: string } | null; // lesson
   hand: Hand | null;
 }
@@ -38,7 +45,7 @@ export interface LiveTerminal {
   id: string; title: string | null; position: number; command: string | null;
   state: "typing" | "running" | "idle" | "away"; quiet_seconds: number | null;
 }
-export interface LiveSession {
+export interface LiveSession extends Kept {
   id: string; student: { id: string; name: string }; lesson: { id: string; title: string };
   state: "starting" | "live"; seconds: number; terminals: LiveTerminal[];
 }
@@ -51,7 +58,7 @@ export interface Live {
 }
 
 export interface Rules { watching: "off" | "notice"; assisting: "off" | "ask" | "allow" }
-export interface Audit { id: string; who: string; whom: string; session: string; terminal: string; role: "assistant"; from: string; to: string; bytes: number }
+export interface Audit { id: string; who: string; whom: string; session: string; terminal: string | null; role: "assistant" | "extender"; from: string; to: string; bytes: number }
 
 export class ApiError extends Error {
   readonly status: number; // 0: no answer at all
@@ -96,13 +103,20 @@ function parse(answer: string): unknown {
 
 const id = encodeURIComponent;
 
+/** A server that is being replaced doesn't say how long it is kept. */
+function kept(answer: Session): Session {
+  return { ...answer, rest: answer.rest ?? "awake", deadline: answer.deadline ?? null, idle: answer.idle ?? null, at: Date.now() };
+}
+
 export const api = {
   login: (email: string, password: string) => call<{ user: User }>("POST", "/api/login", { email, password }),
   logout: () => call<null>("POST", "/api/logout"),
   me: () => call<{ user: User }>("GET", "/api/me"),
   lessons: () => call<{ lessons: Lesson[] }>("GET", "/api/lessons"),
   start: (lesson: string) => call<{ id: string }>("POST", "/api/sessions", { lesson }),
-  session: (session: string) => call<Session>("GET", `/api/sessions/${id(session)}`),
+  session: async (session: string) => kept(await call<Session>("GET", `/api/sessions/${id(session)}`)),
+  extend: (session: string, stay: boolean) => call<Kept>("POST", `/api/sessions/${id(session)}/extend`, { stay }),
+  extendFor: (course: string, session: string) => call<Kept>("POST", `/api/courses/${id(course)}/sessions/${id(session)}/extend`),
   end: (session: string) => call<null>("DELETE", `/api/sessions/${id(session)}`),
   courses: () => call<{ courses: Course[] }>("GET", "/api/courses"),
   live: (course: string) => call<Live>("GET", `/api/courses/${id(course)}/live`),

@@ -63,11 +63,15 @@ const english = {
     live: (count: number) => `${count} live`,
     students: (count: number) => plural(count, "student"),
     people: "Live terminals",
-    columns: { student: "Student", lesson: "Lesson", terminal: "Terminal", state: "State", quiet: "Last activity", watch: "Watch" },
-    states: { typing: "typing", running: "running", idle: "idle", away: "away", starting: "starting" },
+    columns: { student: "Student", lesson: "Lesson", terminal: "Terminal", state: "State", quiet: "Last activity", left: "Time left", watch: "Watch" },
+    states: { typing: "typing", running: "running", idle: "idle", away: "away", starting: "starting", asleep: "asleep", stopped: "stopped" },
+    extend: "Extend",
+    extendOf: (student: string) => `Extend ${student}'s lab by an hour`,
+    extended: (student: string, left: string) => `${student}'s lab has ${left} left.`,
     stateHints: {
       typing: "typed within the last seconds", running: "a program runs", idle: "the shell waits", away: "nobody has it open",
-      starting: "the container is being made",
+      starting: "the container is being made", asleep: "nobody used it: it wakes when its student opens it",
+      stopped: "nobody used it for long: it is started when its student opens it, without what ran in it",
     },
     quiet: (seconds: number | null) => (seconds === null ? "–" : seconds < 5 ? "now" : `${duration(seconds)} ago`),
     noOne: "Nobody is in a lab right now. As soon as a student presses Start, their terminals are listed here.",
@@ -87,7 +91,7 @@ const english = {
     opening: "Opening your lab",
     trying: "Trying again by itself.",
     failed: "The lab could not be started",
-    ended: { student: "You ended the lab", idle: "The lab has ended: nobody used it for a long time", other: "The lab has ended" },
+    ended: { student: "You ended the lab", idle: "The lab has ended: nobody used it for a long time", deadline: "The lab has ended: its time was over", other: "The lab has ended" },
     endedText: "The container and everything in it are deleted. What remains is the lesson's text and that you did it.",
     endedNextLesson: (title: string) => `Next lesson: ${title}`,
     endedAgain: "Starting this lesson again gives you a fresh container.",
@@ -266,8 +270,28 @@ const english = {
     what: "Kept for good, and nobody can change it. What was typed is not kept.",
     none: "Nobody has typed in a student's terminal yet.",
     columns: ["When", "Who", "In whose terminal", "For", "Typed"],
+    extended: "extended the lab",
     when: (at: Date) => at.toLocaleString("en", { dateStyle: "medium", timeStyle: "short" }),
     bytes: (count: number) => plural(count, "byte"),
+  },
+
+  keeping: {
+    region: "Time left",
+    left: (clock: string) => `${clock} left`,
+    label: (left: string) => `${left} left. Extend the lab`,
+    ends: (at: Date) => `The lab ends at ${at.toLocaleTimeString("en", { hour: "2-digit", minute: "2-digit" })}.`,
+    press: "Press to extend it by an hour.",
+    ending: (left: string) => `This lab ends in ${left}, and everything in it is deleted.`,
+    endingAtMost: (left: string) => `This lab ends in ${left}, and everything in it is deleted. It can't be extended any further: keep elsewhere what you need.`,
+    idle: {
+      asleep: (left: string) => `Still here? Nobody uses this lab: in ${left} it is put to sleep, and wakes when you open a terminal.`,
+      stopped: (left: string) => `Still here? This lab is asleep: in ${left} it is stopped. Your files stay, what runs in it is lost.`,
+      ended: (left: string) => `Still here? Nobody has used this lab for a long time: in ${left} it ends, and everything in it is deleted.`,
+    },
+    extend: "Extend",
+    notNow: "Not now",
+    extended: (left: string) => `Extended: ${left} left.`,
+    stays: "The lab stays.",
   },
 
   hand: {
@@ -364,6 +388,12 @@ export function plural(count: number, one: string, many = `${one}s`): string {
 function ordinal(place: number): string {
   const ends: Partial<Record<Intl.LDMLPluralRule, string>> = { one: "st", two: "nd", few: "rd" };
   return `${place}${ends[new Intl.PluralRules("en", { type: "ordinal" }).select(place)] ?? "th"}`;
+}
+
+/** Hours and minutes, the last one not over yet: 0:42. */
+export function clock(seconds: number): string {
+  const minutes = Math.ceil(seconds / 60);
+  return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}`;
 }
 
 /** Roughly, as people say it. */

@@ -1,0 +1,159 @@
+"""Lives: how long each live session is kept: its deadline, and its rest while nobody uses it, by its course's policy.
+
+Whoever asks says what time it is: no question here asks the database's clock.
+"""
+
+from dataclasses import astuple, dataclass
+from datetime import datetime
+
+from terminals.store.database import Database, new_id
+
+LEAST_LIFE, LIFE_FACTOR = 240, 3
+"""Minutes that a lab has at least; or so many times what its lesson is expected to take: nobody slow is cut short."""
+EXTENSION = 60
+"""Minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Patience:
+    """For courses that don't say it themselves, in minutes."""
+
+    freeze: int
+    """Without use before a lab is put to sleep."""
+    stop: int
+    """Then, until it is stopped."""
+    end: int
+    """Then, until it is ended."""
+    longest: int
+    """A lab's longest life, extensions included; what a lesson's own time gives is never less."""
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One live session's. A moment that falls into one of the course's scheduled classes is that class's end."""
+
+    session: str
+    rest: str
+    """awake, asleep or stopped."""
+    deadline: datetime
+    longest: datetime
+    """As far as the deadline can be moved."""
+    idle_at: datetime
+    """When it is put to sleep, or stopped, or ended, if nobody uses it until then."""
+    active_at: datetime
+    rested_at: datetime | None
+    """When its rest began; None: it is awake."""
+    extended: int
+
+
+_LIVES = """
+    SELECT s.id AS session, s.rest, s.active_at, s.rested_at, s.extended, l.course_id, d.deadline AS plain, m.longest AS limit_at,
+        {deadline} AS deadline, {longest} AS longest, {idle} AS idle_at
+    FROM sessions s JOIN lessons l ON l.id = s.lesson_id JOIN courses c ON c.id = l.course_id
+    CROSS JOIN LATERAL (SELECT coalesce(s.live_at, s.created_at) AS began, greatest($6, $7 * l.minutes) AS minutes) b
+    CROSS JOIN LATERAL (SELECT b.began + make_interval(mins => coalesce(c.max_minutes, greatest($5, b.minutes)))
+        AS longest) m
+    CROSS JOIN LATERAL (SELECT least(coalesce(s.deadline, b.began + make_interval(mins => b.minutes)), m.longest)
+        AS deadline) d
+    CROSS JOIN LATERAL (SELECT CASE s.rest
+        WHEN 'awake' THEN s.active_at + make_interval(mins => coalesce(c.idle_minutes, $2))
+        WHEN 'asleep' THEN s.rested_at + make_interval(mins => coalesce(c.stop_minutes, $3))
+        ELSE s.rested_at + make_interval(mins => coalesce(c.end_minutes, $4)) END AS idle) i
+    LEFT JOIN LATERAL (SELECT range_agg(tstzrange(t.starts_at, t.ends_at)) AS held FROM timetable t
+        WHERE t.course_id = l.course_id) h ON true
+    WHERE s.state = 'live'""".format(
+    # What would be due in a class is due at its end, also what was due before it and nobody did.
+    **{
+        name: f"""coalesce((SELECT upper(r) FROM unnest(h.held) r WHERE r @> greatest({value}, $1)), {value})"""
+        for name, value in (("deadline", "d.deadline"), ("longest", "m.longest"), ("idle", "i.idle"))
+    }
+)
+_COLUMNS = "session, rest, deadline, longest, idle_at, active_at, rested_at, extended"
+
+
+class Lives:
+    """How long sessions live."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def of_session(self, session: str, now: datetime, patience: Patience) -> Life | None:
+        """None: it isn't live."""
+        sql = f"SELECT {_COLUMNS} FROM ({_LIVES} AND s.id = $8) life"
+        row = await self._database.row(sql, *_times(now, patience), session)
+        return Life(**row) if row else None
+
+    async def of_course(self, course: str, now: datetime, patience: Patience) -> dict[str, Life]:
+        """Of all that are live in it, by session."""
+        sql = f"SELECT {_COLUMNS} FROM ({_LIVES} AND l.course_id = $8) life"
+        rows = await self._database.fetch(sql, *_times(now, patience), course)
+        return {row["session"]: Life(**row) for row in rows}
+
+    async def due(self, now: datetime, patience: Patience, most: int) -> list[Life]:
+        """Those that something is to be done with now, the longest overdue first."""
+        sql = f"""
+            SELECT {_COLUMNS} FROM ({_LIVES}) life WHERE least(deadline, idle_at) <= $1
+            ORDER BY least(deadline, idle_at) LIMIT $8"""
+        return [Life(**row) for row in await self._database.fetch(sql, *_times(now, patience), most)]
+
+    # -- use -----------------------------------------------------------------------------------------------------------
+
+    async def use(self, sessions: list[str], now: datetime) -> None:
+        """Somebody works in these, or something that they began. What rests goes on resting, for as long again."""
+        sql = """
+            UPDATE sessions SET active_at = greatest(active_at, $2), touched_at = greatest(touched_at, $2),
+                rested_at = CASE WHEN rest <> 'awake' THEN greatest(rested_at, $2) END
+            WHERE id = ANY($1) AND state = 'live'"""
+        await self._database.run(sql, sessions, now)
+
+    async def wake(self, session: str, now: datetime) -> None:
+        """Its student opens it."""
+        sql = """
+            UPDATE sessions SET rest = 'awake', rested_at = NULL, active_at = greatest(active_at, $2),
+                touched_at = greatest(touched_at, $2)
+            WHERE id = $1 AND state = 'live'"""
+        await self._database.run(sql, session, now)
+
+    async def extend(self, session: str, now: datetime, patience: Patience, instructor: int | None = None) -> bool:
+        """Moves the deadline `EXTENSION` further, as far as it may; what an instructor moves is accounted for in the same moment.
+
+        False: it isn't live, or is as far as it may.
+        """
+        sql = f"""
+            WITH life AS ({_LIVES} AND s.id = $8),
+            moved AS (UPDATE sessions s SET extended = s.extended + 1,
+                deadline = least(greatest(life.plain, $1) + make_interval(mins => $9), life.limit_at)
+                FROM life WHERE s.id = life.session AND greatest(life.plain, $1) < life.limit_at
+                RETURNING s.id, s.user_id, life.course_id),
+            noted AS (INSERT INTO audits (grant_id, who, who_name, whom, whom_name, course_id, session_id, terminal_id,
+                role, began, ended, bytes)
+                SELECT $11, w.id, w.name, m.id, m.name, moved.course_id, moved.id, '', 'extender', $1, $1, 0
+                FROM moved JOIN users w ON w.id = $10 JOIN users m ON m.id = moved.user_id)
+            SELECT count(*) FROM moved"""
+        values = (*_times(now, patience), session, EXTENSION, instructor, new_id())
+        return bool(await self._database.value(sql, *values))
+
+    # -- rest ----------------------------------------------------------------------------------------------------------
+
+    async def rest(self, life: Life, rest: str, now: datetime) -> bool:
+        """Its next rest, if it still stands as `life` says. False: somebody used it meanwhile."""
+        sql = """
+            UPDATE sessions SET rest = $2, rested_at = $3
+            WHERE id = $1 AND state = 'live' AND rest = $4 AND active_at = $5"""
+        return bool(await self._database.run(sql, life.session, rest, now, life.rest, life.active_at))
+
+    async def unrest(self, life: Life) -> None:
+        """Its next rest didn't come about: it is as `life` says, unless somebody woke it meanwhile."""
+        sql = """
+            UPDATE sessions SET rest = $2, rested_at = $3 WHERE id = $1 AND state = 'live' AND rest <> 'awake'"""
+        await self._database.run(sql, life.session, life.rest, life.rested_at)
+
+    async def resting(self, session: str) -> str | None:
+        """Its rest; None: it isn't live."""
+        sql = "SELECT rest FROM sessions WHERE id = $1 AND state = 'live'"
+        found: str | None = await self._database.value(sql, session)
+        return found
+
+
+def _times(now: datetime, patience: Patience) -> tuple[object, ...]:
+    return (now, *astuple(patience), LEAST_LIFE, LIFE_FACTOR)
