@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -105,13 +106,10 @@ async def make_house(store: Store, lxd: Lxd, redis: Redis) -> AsyncIterator[Call
         return made[-1]
 
     async with asyncio.timeout(60):
-        while True:
-            async with store.database.lead(LEADER) as leading:
-                if leading:
-                    break
+        while not await (leading := AsyncExitStack()).enter_async_context(store.database.lead(LEADER)):
+            await leading.aclose()
             await asyncio.sleep(0.1)
-    async with store.database.lead(LEADER) as leading:
-        assert leading
+    async with leading:
         yield make
         for house in made:
             await house.close()
