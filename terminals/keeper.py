@@ -61,18 +61,28 @@ class Keeper:
         """
         gate = asyncio.Semaphore(AT_ONCE)
 
-        async def take(life: Life) -> None:
+        async def take(session: str) -> None:
             async with gate:
                 try:
-                    await self._step(life)
+                    await self.look(session)
                 except TerminalsError as error:
-                    log.warning("session_not_kept", session=life.session, rest=life.rest, reason=error.message)
+                    log.warning("session_not_kept", session=session, reason=error.message)
+                except Exception:
+                    # The other labs' steps are under way.
+                    log.exception("session_not_kept", session=session)
 
         due = await self._store.lives.due(self._now(), self._patience, MOST)
-        await asyncio.gather(*(take(life) for life in due))
+        await asyncio.gather(*(take(session) for session in due))
 
-    async def _step(self, life: Life) -> None:
-        if life.deadline <= self._now():
+    async def look(self, session: str) -> None:
+        """One lab takes its step, if one is due now: others may have taken long, and it may have been extended meanwhile."""
+        now = self._now()
+        life = await self._store.lives.of_session(session, now, self._patience)
+        if life is not None and min(life.deadline, life.idle_at) <= now:
+            await self._step(life, over=life.deadline <= now)
+
+    async def _step(self, life: Life, *, over: bool) -> None:
+        if over:
             log.info("session_over", session=life.session, extended=life.extended)
             await self._sessions.end(life.session, by="deadline")
         elif life.rest == "stopped":
@@ -114,7 +124,7 @@ class Keeper:
         try:
             await self._store.lives.unrest(life)
         except TerminalsError as error:
-            log.warning("session_not_kept", session=life.session, rest=life.rest, reason=error.message)
+            log.warning("rest_not_undone", session=life.session, rest=life.rest, reason=error.message)
 
     async def _let_go(self, session: str) -> None:
         """Every exec into it is detached: a frozen bridge answers nobody.

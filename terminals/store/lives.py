@@ -89,12 +89,12 @@ class Lives:
         rows = await self._database.fetch(sql, *_times(now, patience), course)
         return {row["session"]: Life(**row) for row in rows}
 
-    async def due(self, now: datetime, patience: Patience, most: int) -> list[Life]:
-        """Those that something is to be done with now, the longest overdue first."""
+    async def due(self, now: datetime, patience: Patience, most: int) -> list[str]:
+        """The sessions that something is to be done with now, those that are over first, then the longest overdue."""
         sql = f"""
-            SELECT {_COLUMNS} FROM ({_LIVES}) life WHERE least(deadline, idle_at) <= $1
-            ORDER BY least(deadline, idle_at) LIMIT $8"""
-        return [Life(**row) for row in await self._database.fetch(sql, *_times(now, patience), most)]
+            SELECT session FROM ({_LIVES}) life WHERE least(deadline, idle_at) <= $1
+            ORDER BY deadline > $1, least(deadline, idle_at) LIMIT $8"""
+        return [row["session"] for row in await self._database.fetch(sql, *_times(now, patience), most)]
 
     # -- use -----------------------------------------------------------------------------------------------------------
 

@@ -349,6 +349,18 @@ async def test_a_deadline_never_cuts_a_slow_student_and_moves_by_an_hour_up_to_i
     assert shown["ended"]["by"] == "deadline"
 
 
+async def test_a_lab_that_is_extended_in_the_last_moment_goes_on(house: House, page: Page, store: Store) -> None:
+    session = await session_of(page, store)
+    house.clock.to((await house.row(session))["live_at"] + 4 * HOUR)
+    assert session in await store.lives.due(house.clock(), PATIENCE, 100)
+    await house.keeping.extend(session)
+    await house.keeper.look(session)
+    assert (await house.row(session))["state"] == "live"
+    house.clock.to(house.clock() + HOUR)
+    await house.keeper.look(session)
+    assert (await house.row(session))["ended_by"] == "deadline"
+
+
 async def test_who_opens_a_lab_in_the_moment_it_is_put_to_sleep_finds_it_awake(
     make_house: Callable[..., House], page: Page, store: Store
 ) -> None:
