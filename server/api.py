@@ -83,37 +83,44 @@ async def start_session(request: web.Request) -> web.Response:
 
 
 async def show_session(request: web.Request) -> web.Response:
-    session, store = await _session(request), request.app[keys.STORE]
+    session, store = await own_session(request), request.app[keys.STORE]
     terminals = await store.terminals.of_session(session.id) if session.state == "live" else []
     hand = await store.hands.of_session(session.id, session.course_id) if session.state == "live" else None
     following = await store.lessons.after(session.lesson_id) if session.state == "ended" else None
     shown = _shown(session, terminals, following)
-    kept = shown_kept(await request.app[keys.KEEPING].of_session(session.id) if session.state == "live" else None)
+    time = shown_kept(await request.app[keys.KEEPING].of_session(session.id) if session.state == "live" else None)
+    if session.ended_by == "reset":
+        shown["ended"]["successor"] = await store.sessions.running_of(session.user_id, session.lesson_id)
+    act = await store.acts.of_session(session.id)
+    shown["acted"] = {"who": act.who_name, "act": act.act, "at": act.at.isoformat()} if act else None
+    kept = await store.kept.of(session.user_id, session.lesson_id)
+    shown["kept"] = {"at": kept.at.isoformat(), "until": kept.until.isoformat()} if kept else None
     if session.state == "starting":
         shown["progress"] = _progress(session, await request.app[keys.STARTS].standing(session.id))
-    return web.json_response({**shown, **kept, "hand": _hand(hand)})
+    shown["upload_most"] = request.app[keys.SETTINGS].upload_most
+    return web.json_response({**shown, **time, "hand": _hand(hand)})
 
 
 async def end_session(request: web.Request) -> web.Response:
-    session = await _session(request)
+    session = await own_session(request)
     await request.app[keys.SESSIONS].end(session.id, by="student")
     return web.json_response({}, status=202)
 
 
 async def add_terminal(request: web.Request) -> web.Response:
-    session = await _session(request)
-    terminal = await request.app[keys.SESSIONS].add_terminal(session.id, session.state)
+    session = await own_session(request)
+    terminal = await request.app[keys.SESSIONS].add_terminal(session.id, session.state, restarting=session.restarting)
     return web.json_response({"id": terminal}, status=201)
 
 
 async def close_terminal(request: web.Request) -> web.Response:
-    session = await _session(request)
+    session = await own_session(request)
     await request.app[keys.HUB].close_terminal(request.match_info["terminal"], session.id, session.user_id)
     return web.Response(status=204)
 
 
 async def name_terminal(request: web.Request) -> web.Response:
-    session = await _session(request)
+    session = await own_session(request)
     title = (await read_body(request)).get("title")
     if not isinstance(title, str) or len(title := clean_title(title)) > TITLE:
         raise Invalid(f"Send {{title}}: a name of at most {TITLE} characters, or an empty one")
@@ -122,7 +129,7 @@ async def name_terminal(request: web.Request) -> web.Response:
 
 
 async def raise_hand(request: web.Request) -> web.Response:
-    session = await _session(request)
+    session = await own_session(request)
     terminal = (await read_body(request)).get("terminal") if request.can_read_body else None
     if terminal is not None and not isinstance(terminal, str):
         raise Invalid("Send {terminal}: the id of the terminal in front, or null")
@@ -132,12 +139,12 @@ async def raise_hand(request: web.Request) -> web.Response:
 
 
 async def lower_hand(request: web.Request) -> web.Response:
-    await request.app[keys.HANDS].lower(await _session(request))
+    await request.app[keys.HANDS].lower(await own_session(request))
     return web.Response(status=204)
 
 
 async def extend(request: web.Request) -> web.Response:
-    session = await _session(request)
+    session = await own_session(request)
     stays = (await read_body(request)).get("stay", False) if request.can_read_body else False
     if not isinstance(stays, bool):
         raise Invalid("Send {stay}: true only to say that you are there")
@@ -166,7 +173,12 @@ def clean_title(text: str) -> str:
     )
 
 
-async def _session(request: web.Request) -> Session:
+async def own_session(request: web.Request) -> Session:
+    """The session in the path, for its student.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
     user = await auth.signed_in(request)
     session = await request.app[keys.STORE].sessions.of_user(request.match_info["id"], user.id)
     if session is None:
@@ -199,6 +211,7 @@ def _shown(session: Session, terminals: list[Titled], following: tuple[str, str]
         "state": session.state,
         "progress": None,
         "seconds": session.age,
+        "restarting": session.restarting,
         "terminals": [{"id": each.id, "title": each.title, "position": each.position} for each in terminals],
         "error": {"code": session.error_code, "message": session.error_message} if session.error_code else None,
         "course": {"id": session.course_id, "title": session.course_title},
@@ -208,7 +221,7 @@ def _shown(session: Session, terminals: list[Titled], following: tuple[str, str]
             "minutes": session.lesson_minutes,
             "position": session.lesson_position,
         },
-        "ended": {"by": session.ended_by, "seconds_ago": session.ended_ago} if over else None,
+        "ended": {"by": session.ended_by, "seconds_ago": session.ended_ago, "successor": None} if over else None,
         "next": {"id": following[0], "title": following[1]} if following else None,
     }
 

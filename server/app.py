@@ -11,13 +11,14 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from server import api, auth, classroom, drain, health, keys, middlewares, pages, teaching, ws
+from server import api, auth, classroom, drain, health, homes, keys, middlewares, pages, teaching, ws
 from server.jobs import running
 from server.metrics import Metrics
 from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
 from server.tunnels import Tunnels
+from terminals.acts import Acts
 from terminals.bus import Bus
 from terminals.classroom import Classroom
 from terminals.clearing import Clearing
@@ -26,12 +27,14 @@ from terminals.door import Door
 from terminals.feeds import Feeds
 from terminals.hands import Hands
 from terminals.holder import Holder
+from terminals.homes import Homes
 from terminals.hub import Hub
 from terminals.janitor import Janitor
 from terminals.keeper import Keeper
 from terminals.keeping import Keeping
 from terminals.lxd import Address, Lxd
 from terminals.pool import Policy, Pool
+from terminals.power import Power
 from terminals.presence import Presence
 from terminals.reconcile import Reconciler
 from terminals.screen import Screens
@@ -70,7 +73,9 @@ def build(settings: Settings) -> web.Application:
     app[pages.BUNDLE] = pages.Bundle(settings.static_dir)
     app.cleanup_ctx.extend([_redis, _passwords, _store, _core, _jobs, _world])
     app.on_shutdown.append(_drain)
-    app.add_routes([*api.routes(), *classroom.routes(), *teaching.routes(), *pages.routes(), *health.routes()])
+    app.add_routes(
+        [*api.routes(), *homes.routes(), *classroom.routes(), *teaching.routes(), *pages.routes(), *health.routes()]
+    )
     app.router.add_get("/ws/terminals/{id}", ws.terminal_socket)
     if settings.static_dir.is_dir():
         app.router.add_static("/static", settings.static_dir)
@@ -152,24 +157,29 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     bus = app[keys.BUS] = Bus(app[keys.REDIS])
     bus.on("ended", hub.end_session)
     bus.on("rest", hub.rest)
+    bus.on("restarting", hub.restart_session)
     bus.on("revoked", hub.revoke)
     bus.on(drain.NOTICE, drain.Drainee(settings.instance).asked)
     keeping = app[keys.KEEPING] = Keeping(store, patience(settings), now)
     app[keys.CLASSROOM] = Classroom(store, presence, keeping)
+    app[keys.HOMES] = Homes(store, lxd, containers)
     app[keys.HANDS] = Hands(store)
     clearing = Clearing(store, containers)
-    starts = app[keys.STARTS] = Starts(store, containers, clearing, settings.instance, settings.starts_at_once)
+    power = Power(store, containers)
+    starts = app[keys.STARTS] = Starts(store, containers, clearing, power, settings.instance, settings.starts_at_once)
     shells = Shells(lxd, holder)
     pool = app[keys.POOL] = Pool(store, containers, clearing, shells, settings.instance, policy(settings))
     starts.used = pool.look
     app[keys.METRICS].watch(hub, lxd, starts, pool)
-    sessions = app[keys.SESSIONS] = Sessions(store, starts, clearing, hub, bus)
+    sessions = app[keys.SESSIONS] = Sessions(store, starts, clearing, power, hub, bus)
+    app[keys.ACTS] = Acts(store, app[keys.CLASSROOM], sessions)
     app[keys.KEEPER] = Keeper(store, sessions, containers, shells, presence, bus, patience(settings), now)
-    app[keys.RECONCILER] = Reconciler(store, lxd, containers, clearing)
+    app[keys.RECONCILER] = Reconciler(store, lxd, containers, clearing, power)
     tunnels = Tunnels(hub, feeds)
     yield
     await tunnels.close()
     await starts.close()
+    await power.close()
     await clearing.close()
     await screens.close()
     lxd.close()

@@ -1,6 +1,11 @@
 """Auth: who is signed in. E-mail and password, aiohttp-session on Redis; deny by default."""
 
+import asyncio
+import contextlib
+import secrets
 import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,7 +18,7 @@ from redis.exceptions import RedisError
 
 from server import keys
 from server.settings import Settings
-from terminals.errors import Invalid, TerminalsError, Unavailable
+from terminals.errors import Conflict, Invalid, TerminalsError, Unavailable
 from terminals.store.users import User
 
 log = structlog.get_logger(__name__)
@@ -25,6 +30,7 @@ IDLE_S = 2 * 3600
 ATTEMPTS = 10
 """Failed sign-ins for one address from one client within the window; five times as many from one client in all."""
 ATTEMPTS_WINDOW_S = 300
+ALONE_S = 20
 
 
 class NotSignedIn(TerminalsError):
@@ -184,6 +190,39 @@ async def ration(request: web.Request, name: str, limit: int) -> None:
         raise _redis_away() from error
     if count > limit:
         raise TooManyAttempts(f"Too many attempts. Try again in {seconds} seconds", seconds)
+
+
+@asynccontextmanager
+async def alone(request: web.Request, name: str, busy: str) -> AsyncIterator[None]:
+    """One at a time under `name`, on all instances together. An instance that dies over it gives it back after `ALONE_S`.
+
+    Raises:
+        Conflict: somebody is at it; `busy` says so.
+        Unavailable: Redis doesn't answer.
+    """
+    redis, key, mine = request.app[keys.REDIS], f"alone:{name}", secrets.token_hex(8)
+    try:
+        taken = await redis.set(key, mine, nx=True, ex=ALONE_S)
+    except (RedisError, OSError) as error:
+        raise _redis_away() from error
+    if not taken:
+        raise Conflict(busy, code="busy")
+    keeping = asyncio.create_task(_keep(redis, key), name="alone-keeper")
+    try:
+        yield
+    finally:
+        keeping.cancel()
+        await asyncio.gather(keeping, return_exceptions=True)
+        with contextlib.suppress(RedisError, OSError):  # then it goes by itself
+            if await redis.get(key) == mine.encode():
+                await redis.delete(key)
+
+
+async def _keep(redis: Redis, key: str) -> None:
+    while True:
+        await asyncio.sleep(ALONE_S / 4)
+        with contextlib.suppress(RedisError, OSError):  # the next turn comes before it goes
+            await redis.expire(key, ALONE_S)
 
 
 async def _forgive(request: web.Request, email: str) -> None:

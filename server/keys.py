@@ -7,11 +7,13 @@ from server.metrics import Metrics
 from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
+from terminals.acts import Acts
 from terminals.bus import Bus
 from terminals.classroom import Classroom
 from terminals.feeds import Feeds
 from terminals.hands import Hands
 from terminals.holder import Holder
+from terminals.homes import Homes
 from terminals.hub import Hub
 from terminals.keeper import Keeper
 from terminals.keeping import Keeping
@@ -34,7 +36,9 @@ STARTS = web.AppKey("starts", Starts)
 POOL = web.AppKey("pool", Pool)
 RECONCILER = web.AppKey("reconciler", Reconciler)
 SESSIONS = web.AppKey("sessions", Sessions)
+ACTS = web.AppKey("acts", Acts)
 CLASSROOM = web.AppKey("classroom", Classroom)
+HOMES = web.AppKey("homes", Homes)
 HANDS = web.AppKey("hands", Hands)
 KEEPING = web.AppKey("keeping", Keeping)
 KEEPER = web.AppKey("keeper", Keeper)

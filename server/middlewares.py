@@ -11,7 +11,7 @@ from redis.exceptions import RedisError
 
 from server import keys, pages
 from server.auth import BadCredentials, NotSignedIn, TooManyAttempts
-from terminals.errors import Conflict, Ended, Invalid, NotFound, TerminalsError, Unavailable
+from terminals.errors import Conflict, Ended, Invalid, NotFound, TerminalsError, TooLarge, Unavailable
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +23,7 @@ STATUSES: dict[type[TerminalsError], int] = {
     NotSignedIn: 401,
     NotFound: 404,
     Conflict: 409,
+    TooLarge: 413,
     Ended: 410,
     TooManyAttempts: 429,
     Unavailable: 503,
@@ -125,7 +126,10 @@ async def explain(request: web.Request, handler: Handler) -> web.StreamResponse:
 
 @web.middleware
 async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Writes come from our own pages, or from clients that aren't browsers; bodies are JSON."""
+    """Writes come from our own pages, or from clients that aren't browsers; bodies are JSON, but for files that are PUT.
+
+    A browser never sends a PUT for another site without asking first.
+    """
     if request.method in ("POST", "PUT", "PATCH", "DELETE"):
         origin = request.headers.get("Origin")
         if origin is not None and origin not in request.app[keys.SETTINGS].origins:
@@ -133,6 +137,6 @@ async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
             return web.json_response(
                 {"error": {"code": "bad_origin", "message": "This request came from another site"}}, status=403
             )
-        if request.can_read_body and request.content_type != "application/json":
+        if request.method != "PUT" and request.can_read_body and request.content_type != "application/json":
             return web.json_response({"error": {"code": "not_json", "message": "Send application/json"}}, status=415)
     return await handler(request)

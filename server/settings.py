@@ -71,6 +71,8 @@ class Settings:
     idle_end_minutes: int
     lab_max_minutes: int
     """A lab's longest life, extensions included."""
+    upload_most: int
+    """Bytes of a file that is brought into a lab."""
     starts_at_once: int
     """Containers that all instances together make at the same time."""
     pool_ready: int
@@ -162,6 +164,7 @@ def read(env: Env | None = None) -> Settings:
         idle_stop_minutes=int(_number(env, "IDLE_STOP_MINUTES", 60, problems)),
         idle_end_minutes=int(_number(env, "IDLE_END_MINUTES", 150, problems)),
         lab_max_minutes=int(_number(env, "LAB_MAX_MINUTES", 1440, problems)),
+        upload_most=int(_number(env, "UPLOAD_MOST", 50.0, problems) * 1024 * 1024),
         starts_at_once=max(1, int(_number(env, "STARTS_AT_ONCE", 4, problems))),
         pool_ready=int(_number(env, "POOL_READY", 2, problems)),
         pool_spare=_number(env, "POOL_SPARE", 0.1, problems),

@@ -21,7 +21,7 @@ Handler = Callable[[str], Awaitable[None]]
 
 
 class Bus:
-    """Notices between instances: `ended` and `rest` (a session's id), `revoked` (a user's id), `drain` (an instance's name)."""
+    """Notices between instances, with an id: `ended`, `rest`, `restarting`: a session's; `revoked`: a user's; `drain`: an instance's."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis

@@ -1,4 +1,4 @@
-"""Containers: what LXD is asked to do with one container of ours: make, fit to a lesson, wake, delete. Rows are the store's."""
+"""Containers: what LXD is asked to do with one container of ours: make, fit, wake, stop, delete. Rows are the store's."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -18,7 +18,7 @@ SUDOERS_PATH = "/etc/sudoers.d/educenter"
 DISK = "user.educenter.disk"
 """The lesson's limit."""
 OPENINGS = 4
-"""Containers that are deleted at the same time: LXD's database suffers from mass opens and closes."""
+"""Containers that are deleted, or stopped, at the same time: LXD's database suffers from mass opens and closes."""
 ROOM = 16 * 1024 * 1024
 """Bytes that a container with a full disk is given on top, for what LXD itself writes when it starts it."""
 ROOMS = 8
@@ -142,17 +142,34 @@ class Containers:
                 await self._lxd.unfreeze(name)
             case _:
                 say("Your container has stopped: starting it")
-                await self._restart(name, instance)
+                await self.start(name)
         return True
 
-    async def _restart(self, name: str, instance: Json) -> None:
-        """Starts it. A full disk leaves LXD no room for what it writes itself, so it is given a little more."""
+    async def halt(self, name: str) -> None:
+        """Stops it at once, whatever it does; idempotent."""
+        async with self._deletions:
+            await self._lxd.halt(name)
+
+    async def restart(self, name: str) -> None:
+        """All its programs end, and it runs again.
+
+        Raises:
+            NotFound: there is no such container.
+        """
+        await self._lxd.halt(name)
+        await self.start(name)
+
+    async def start(self, name: str) -> None:
+        """Starts it; one that runs counts as started.
+
+        A full disk leaves LXD no room for what it writes itself, so it is given a little more.
+        """
         try:
-            await self._lxd.start(name)
+            await self._lxd.run(name)
         except Refused:
-            if not await self._give_room(name, instance):
+            if not await self._give_room(name, await self._lxd.instance(name)):
                 raise
-            await self._lxd.start(name)
+            await self._lxd.run(name)
 
     async def _give_room(self, name: str, instance: Json) -> bool:
         most = size_in_bytes(instance["config"].get(DISK, "")) + ROOM * ROOMS

@@ -19,6 +19,12 @@ class Invalid(TerminalsError):
     code = "invalid"
 
 
+class TooLarge(TerminalsError):
+    """More bytes than we take."""
+
+    code = "too_large"
+
+
 class NotFound(TerminalsError):
     """Unknown, or somebody else's: callers can't tell which."""
 

@@ -242,8 +242,15 @@ class Hub:
 
     async def end_session(self, session: str) -> None:
         """Sends the session's viewers here away."""
-        ending = [held for held in self._held.values() if held.terminal.claim.session == session]
-        await asyncio.gather(*(self._let_go(held, Ended("this lab has ended")) for held in ending))
+        await self._close_session(session, Ended("this lab has ended"))
+
+    async def restart_session(self, session: str) -> None:
+        """Its terminals are gone; it will have another one."""
+        await self._close_session(session, NotFound("this terminal was closed: its container is being restarted"))
+
+    async def _close_session(self, session: str, reason: TerminalsError) -> None:
+        closing = [held for held in self._held.values() if held.terminal.claim.session == session]
+        await asyncio.gather(*(self._let_go(held, reason) for held in closing))
 
     async def rest(self, session: str) -> None:
         """Lets the session's terminals here go: its container is about to be put to rest. Not while its student is here."""

@@ -16,13 +16,15 @@ log = structlog.get_logger(__name__)
 EVERY_S = 20
 RECONCILE_S = 60.0
 """Between two looks at all that LXD has."""
+RESTART_S = 15.0
+"""A restart takes two or three seconds."""
 LEADER = 0x6564_7563
 """The advisory lock's key: ASCII "educ"."""
 LOST = ("container_gone", "Your lab's container is gone from the host. Start the lab again; your teacher may know more")
 
 
 class Janitor:
-    """Sweeps: labs whose time is over or that nobody uses, and what doesn't agree with LXD."""
+    """Sweeps: labs whose time is over or that nobody uses, restarts nobody finished, and what doesn't agree with LXD."""
 
     def __init__(self, store: Store, sessions: Sessions, reconciler: Reconciler, keeper: Keeper) -> None:
         self._store = store
@@ -48,6 +50,11 @@ class Janitor:
     async def sweep(self) -> None:
         """Once, whoever leads."""
         await self._keeper.turn()
+        for session in await self._store.sessions.restarting(RESTART_S):
+            try:
+                await self._sessions.finish_restart(session)
+            except TerminalsError as error:
+                log.warning("session_not_restarted", session=session, reason=error.message)
         await self._reconciler.clear()
         if time.monotonic() - self._reconciled_at >= RECONCILE_S:
             self._reconciled_at = time.monotonic()

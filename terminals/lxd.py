@@ -26,12 +26,13 @@ log = structlog.get_logger(__name__)
 
 THREADS, QUICK_THREADS = 12, 8
 """For calls that may take long, and for those that a waiting person's prompt hangs on."""
-QUICK = frozenset(("exec", "instance", "answers", "complaint", "unfreeze", "change", "push"))
+QUICK = frozenset(("exec", "instance", "answers", "complaint", "outcome", "read", "unfreeze", "change", "push"))
 CONNECT_TIMEOUT_S = 5
 BUSY_WORDS = ("busy", "matching non-reusable operation", "already stopped", "quota exceeded")
 """How LXD says that somebody else is at it, or was a moment ago; or that it has stopped it all the same, though a full
 disk kept it from tidying up."""
 BUSY_TRIES, BUSY_S = 10, 1.0
+RUNNING_WORDS = "already running"
 READ_TIMEOUT_S = 70
 """LXD answers a wait only when the operation is done: as long as the slowest one (unpacking an image on a slow disk)."""
 
@@ -182,19 +183,44 @@ class Lxd:
         """Stops and deletes; one that isn't there counts as deleted."""
 
         def call(client: pylxd.Client) -> None:
-            node = client.api.instances[name]
-            if node.get().json()["metadata"]["status"] not in ("Stopped", "Error"):
-                self._wait(client, node.state.put(json={"action": "stop", "timeout": 30, "force": True}))
-            self._wait(client, node.delete())
+            self._halt(client, name)
+            self._wait(client, client.api.instances[name].delete())
 
+        try:
+            await self._patiently("delete", call, name)
+        except NotFound:
+            log.info("container_already_gone", container=name)
+
+    async def halt(self, name: str) -> None:
+        """Stops it at once, whatever it does; one that doesn't run counts as stopped."""
+        await self._patiently("stop", lambda c: self._halt(c, name), name)
+
+    async def run(self, name: str) -> bool:
+        """Starts it, or unfreezes it, when nothing else is being done to it; False: it ran."""
+
+        def call(client: pylxd.Client) -> None:
+            # Asked whatever its state: while a stop is under way it counts as running.
+            self._wait(client, client.api.instances[name].state.put(json={"action": "start", "timeout": 30}))
+
+        try:
+            await self._patiently("start", call, name)
+        except Refused as error:
+            if RUNNING_WORDS not in error.message:
+                raise
+            return False
+        return True
+
+    def _halt(self, client: pylxd.Client, name: str) -> None:
+        node = client.api.instances[name]
+        if node.get().json()["metadata"]["status"] not in ("Stopped", "Error"):
+            self._wait(client, node.state.put(json={"action": "stop", "timeout": 30, "force": True}))
+
+    async def _patiently(self, operation: str, call: Callable[[pylxd.Client], None], name: str) -> None:
+        """Again while somebody else does something to it at this moment: LXD does one thing at a time to an instance."""
         for _ in range(BUSY_TRIES):
             try:
-                return await self._run("delete", call, name)
-            except NotFound:
-                log.info("container_already_gone", container=name)
-                return None
+                return await self._run(operation, call, name)
             except Refused as error:
-                # Somebody else stops or deletes it at this moment: LXD does one thing at a time to an instance.
                 if not any(words in error.message for words in BUSY_WORDS):
                     raise
                 await asyncio.sleep(BUSY_S)
@@ -226,9 +252,27 @@ class Lxd:
 
         await self._run("make_folder", call, name)
 
-    async def exec(self, name: str, command: list[str], environment: dict[str, str]) -> ExecSockets:
-        """Starts a non-interactive exec whose streams wait to be connected within 5 s."""
+    async def read(self, name: str, path: str, most: int) -> bytes:
+        """The first bytes of a file in a container, at most so many.
+
+        Raises:
+            NotFound, Refused: there is none.
+        """
+
+        def call(client: pylxd.Client) -> bytes:
+            # A file in a container may have any size.
+            with client.api.instances[name].files.get(params={"path": path}, stream=True) as response:
+                return cast("bytes", next(response.iter_content(most), b""))
+
+        return await self._run("read", call, name)
+
+    async def exec(
+        self, name: str, command: list[str], environment: dict[str, str], user: tuple[int, int] = (0, 0)
+    ) -> ExecSockets:
+        """Starts a non-interactive exec whose streams wait to be connected within 5 s; `user`: uid and gid."""
         body = {
+            "user": user[0],
+            "group": user[1],
             "command": command,
             "interactive": False,
             "wait-for-websocket": True,
@@ -241,6 +285,19 @@ class Lxd:
             return ExecSockets(operation["id"], operation["metadata"]["fds"])
 
         return await self._run("exec", call, name)
+
+    async def outcome(self, operation: str) -> int | None:
+        """An ended exec's exit status; None: it didn't end by itself. An operation is forgotten 5 s after its end."""
+
+        def call(client: pylxd.Client) -> int | None:
+            found = client.api.operations[operation].wait.get(params={"timeout": 5}).json()["metadata"]
+            status = (found.get("metadata") or {}).get("return")
+            return int(status) if status is not None and not found.get("err") else None
+
+        try:
+            return await self._run("outcome", call)
+        except NotFound:
+            return None
 
     async def complaint(self, operation: str) -> str:
         """Why an exec failed, in LXD's words; empty when it doesn't say. An operation is forgotten 5 s after its end."""

@@ -10,6 +10,7 @@ from terminals.clearing import Clearing
 from terminals.containers import Containers
 from terminals.errors import TerminalsError
 from terminals.lxd import Json, Lxd
+from terminals.power import Power
 from terminals.store import Store
 from terminals.templates import DEPLOYMENT
 
@@ -42,6 +43,8 @@ class Findings:
     """Rows that are to go: deleted in LXD, then here."""
     lost: list[str] = field(default_factory=list)
     """Live sessions whose container LXD doesn't have: ended."""
+    unkept: list[str] = field(default_factory=list)
+    """Kept after a reset, and LXD doesn't have them."""
     vanished: int = 0
     """Pool rows whose container LXD doesn't have."""
     too_much: str = ""
@@ -51,12 +54,13 @@ class Reconciler:
     """One deployment's containers."""
 
     def __init__(
-        self, store: Store, lxd: Lxd, containers: Containers, clearing: Clearing, young: timedelta = YOUNG
+        self, store: Store, lxd: Lxd, containers: Containers, clearing: Clearing, power: Power, young: timedelta = YOUNG
     ) -> None:
         self._store = store
         self._lxd = lxd
         self._containers = containers
         self._clearing = clearing
+        self._power = power
         self._young = young
 
     async def look(self) -> Findings:
@@ -82,11 +86,15 @@ class Reconciler:
         names = [instance["name"] for instance in instances]
         found.lost = await self._store.containers.lost(names, MISSING_S)
         found.gone = await self._store.containers.gone(SILENT_S)
-        found.too_much = _too_much(found, len(instances), await self._store.sessions.live())
+        kept = await self._store.kept.names()
+        found.unkept = sorted(kept.difference(names))
+        found.too_much = _too_much(found, len(instances), await self._store.sessions.live(), len(kept))
         return found
 
     async def clear(self) -> None:
-        """Deletes what rows say is to go."""
+        """Deletes what rows say is to go, and what was kept long enough."""
+        if expired := await self._store.kept.expire():
+            log.info("kept_expired", count=expired)
         gone = await self._store.containers.gone(SILENT_S)
         await asyncio.gather(*(self._clearing.clear(name) for name in gone))
 
@@ -101,7 +109,10 @@ class Reconciler:
         if found.too_much and not force:
             log.error("reconcile_stopped", reason=found.too_much)
             return found
-        names = [instance["name"] for instance in await self._lxd.instances()]
+        instances = await self._lxd.instances()
+        await self._rest(instances)
+        names = [instance["name"] for instance in instances]
+        await self._store.kept.vanish(found.unkept)
         found.vanished = await self._store.containers.vanished(names)
         for name in found.orphans + found.kept:
             await self._set_aside(name)
@@ -110,6 +121,13 @@ class Reconciler:
             await self._clearing.clear(name)
         found.too_much = ""
         return found
+
+    async def _rest(self, instances: list[Json]) -> None:
+        """Stops what is kept and runs still: the instance that was to do it died."""
+        kept = await self._store.kept.names()
+        for instance in instances:
+            if instance["name"] in kept and instance["status"] != "Stopped":
+                self._power.begin_rest(instance["name"])
 
     def _ours(self, instance: Json) -> bool:
         """A template isn't: it has no row, and `lxd setup` tends it."""
@@ -128,10 +146,11 @@ class Reconciler:
             log.warning("orphan_not_set_aside", container=name, reason=error.message)
 
 
-def _too_much(found: Findings, containers: int, live: int) -> str:
+def _too_much(found: Findings, containers: int, live: int, kept: int) -> str:
     for what, count, of in (
         ("containers that no row knows", len(found.orphans) + len(found.expired), containers),
         ("live labs whose containers LXD doesn't have", len(found.lost), live),
+        ("containers kept after a reset that LXD doesn't have", len(found.unkept), kept),
     ):
         if count > MOST and count > SHARE * of:
             return (

@@ -6,9 +6,11 @@ from terminals.bus import Bus
 from terminals.clearing import Clearing
 from terminals.errors import Conflict, NotFound
 from terminals.hub import Hub
+from terminals.power import Power
 from terminals.starts import Starts
 from terminals.store import Store
-from terminals.store.sessions import Start
+from terminals.store.lessons import Needs
+from terminals.store.sessions import Session, Start
 from terminals.store.terminals import MOST
 
 log = structlog.get_logger(__name__)
@@ -17,10 +19,11 @@ log = structlog.get_logger(__name__)
 class Sessions:
     """The verbs of a session."""
 
-    def __init__(self, store: Store, starts: Starts, clearing: Clearing, hub: Hub, bus: Bus) -> None:
+    def __init__(self, store: Store, starts: Starts, clearing: Clearing, power: Power, hub: Hub, bus: Bus) -> None:
         self._store = store
         self._starts = starts
         self._clearing = clearing
+        self._power = power
         self._hub = hub
         self._bus = bus
 
@@ -30,9 +33,7 @@ class Sessions:
         Raises:
             NotFound: no such lesson for this user.
         """
-        needs = await self._store.lessons.needs(lesson, user)
-        if needs is None:
-            raise NotFound("There is no such lesson in your courses")
+        needs = await self._needs(user, lesson)
         session, new = await self._store.sessions.begin(user, lesson)
         if new:
             log.info("session_begun", session=session, lesson=lesson)
@@ -57,12 +58,79 @@ class Sessions:
         if container is not None and former == "live":
             self._clearing.begin(container)
 
-    async def add_terminal(self, session: str, state: str) -> str:
+    async def reset(self, session: Session) -> str:
+        """Ends it, and begins a new one of the same lesson at once, whose id this is. Its container is kept for a week.
+
+        Raises:
+            Conflict: it isn't live.
+            NotFound: the lesson isn't in the user's courses any more.
+        """
+        needs = await self._needs(session.user_id, session.lesson_id)
+        container = await self._store.containers.of_session(session.id)
+        new = await self._store.kept.reset(session.id)
+        await self._exchanged(session.id, new, container)
+        if not await self._starts.at_once(Start(new, session.user_id, session.lesson_id, needs)):
+            self._starts.look()
+        return new
+
+    async def restore(self, session: Session) -> str:
+        """The same with the container that was kept, files and all: the new session begins with it.
+
+        Raises:
+            Conflict: it isn't live, or nothing is kept.
+            NotFound: as `reset`.
+        """
+        await self._needs(session.user_id, session.lesson_id)
+        container = await self._store.containers.of_session(session.id)
+        new = await self._store.kept.restore(session.id)
+        await self._exchanged(session.id, new, container)
+        self._starts.look()
+        return new
+
+    async def restart(self, session: str) -> None:
+        """All its programs end, its terminals are gone and there is a new first one; files stay.
+
+        Raises:
+            Conflict: it isn't live, or is being restarted.
+            Refused, Unavailable: LXD's answer; the janitor goes on with it.
+        """
+        if not await self._store.sessions.begin_restart(session):
+            raise Conflict("This lab isn't running, or is being restarted already", code="not_live")
+        log.info("session_restarting", session=session)
+        # Pages first: a terminal whose container stops under it would try to wake it.
+        await self._hub.restart_session(session)
+        await self._bus.notify("restarting", session)
+        await self.finish_restart(session)
+
+    async def finish_restart(self, session: str) -> None:
+        """What was begun, and whoever did it died or was refused. Idempotent."""
+        container = await self._store.containers.of_session(session)
+        if container is not None:
+            await self._power.restart(container, session)
+        await self._store.sessions.restarted(session)
+        log.info("session_restarted", session=session)
+
+    async def _needs(self, user: int, lesson: str) -> Needs:
+        needs = await self._store.lessons.needs(lesson, user)
+        if needs is None:
+            raise NotFound("There is no such lesson in your courses")
+        return needs
+
+    async def _exchanged(self, old: str, new: str, container: str | None) -> None:
+        log.info("session_reset", session=old, successor=new, container=container)
+        await self._hub.end_session(old)
+        await self._bus.notify("ended", old)
+        if container is not None:
+            self._power.begin_rest(container)
+
+    async def add_terminal(self, session: str, state: str, *, restarting: bool = False) -> str:
         """One more terminal.
 
         Raises:
-            Conflict: the session isn't live, or has as many as it may.
+            Conflict: the session isn't live, is restarting, or has as many as it may.
         """
+        if restarting:
+            raise Conflict("The container of this lab is being restarted. Try again in a moment", code="restarting")
         if state != "live":
             raise Conflict("This lab isn't running", code="not_live")
         terminal = await self._store.terminals.add(session)

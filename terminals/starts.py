@@ -3,14 +3,15 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextvars import Context, copy_context
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import structlog
 
 from terminals.clearing import Clearing
 from terminals.containers import Containers
-from terminals.errors import Conflict, TerminalsError, Unavailable
+from terminals.errors import Conflict, NotFound, Refused, TerminalsError, Unavailable
+from terminals.power import Power
 from terminals.store import Store
 from terminals.store.containers import Taken
 from terminals.store.sessions import Start
@@ -40,10 +41,13 @@ class Tally:
 class Starts:
     """Works on starts. `at_once`: of all instances together, for LXD suffers from mass opens."""
 
-    def __init__(self, store: Store, containers: Containers, clearing: Clearing, instance: str, at_once: int) -> None:
+    def __init__(
+        self, store: Store, containers: Containers, clearing: Clearing, power: Power, instance: str, at_once: int
+    ) -> None:
         self._store = store
         self._containers = containers
         self._clearing = clearing
+        self._power = power
         self._instance = instance
         self._at_once = at_once
         self._wake = asyncio.Event()
@@ -127,16 +131,26 @@ class Starts:
     async def _work(self, start: Start) -> None:
         """Goes on with what an earlier one has taken, else takes what waits, else makes one."""
         await self._say(start, "Preparing the lab's system", 0)
-        taken = await self._store.containers.taken_by(start.session, start.needs)
+        if (taken := await self._store.containers.taken_by(start.session, start.needs)) is not None:
+            await self._resume(start, taken)
+            return
         template = await self._containers.templates.of(start.needs.image)
-        if taken is None:
-            taken = await self._store.containers.take_ready(start.session, template, start.needs, self._instance)
-            if taken is not None:
-                self.used()
+        taken = await self._store.containers.take_ready(start.session, template, start.needs, self._instance)
         if taken is not None:
+            self.used()
             await self._fit(start, taken=taken)
         else:
             await self._make(start, template)
+
+    async def _resume(self, start: Start, taken: Taken) -> None:
+        """With what another instance took and died over, or what is restored: it may rest still."""
+        await self._say(start, READY, 2)
+        try:
+            await self._power.wake(taken.name)
+        except NotFound as error:
+            message = "The lab's container is gone from the host, and its files with it. Start the lab again"
+            raise Refused(message, code="container_gone") from error
+        await self._fit(start, taken=replace(taken, frozen=False))
 
     async def _make(self, start: Start, template: str) -> None:
         name = await self._store.containers.add(start.session, template, start.needs, self._instance)

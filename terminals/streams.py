@@ -59,6 +59,17 @@ class Stream(ClientConnection):
             raise Cut("LXD doesn't take input")
         self.transport.write(masked(data))
 
+    async def finish(self) -> None:
+        """Nothing more is sent: what LXD takes for the end of an input.
+
+        Raises:
+            Cut: the socket is closed.
+        """
+        try:
+            await self.send("")
+        except WebSocketException as error:
+            raise Cut("LXD doesn't take input") from error
+
     def data_received(self, data: bytes) -> None:
         if self._answer is None:
             self._cutter.feed(data)

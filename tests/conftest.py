@@ -235,8 +235,11 @@ async def clear(store: Store, email: str) -> None:
     for row in rows:
         await store.sessions.end(row["id"])
     names = await store.database.fetch(
-        "SELECT c.name FROM containers c JOIN sessions s ON s.id = c.session_id WHERE s.user_id = $1", user.id
+        """SELECT c.name FROM containers c LEFT JOIN sessions s ON s.id = c.session_id
+        WHERE s.user_id = $1 OR c.kept_user = $1""",
+        user.id,
     )
+    await store.database.run("UPDATE containers SET state = 'gone' WHERE kept_user = $1", user.id)
     if names:
         client = Lxd(Address(os.environ["LXD_URL"]), os.environ["LXD_PROJECT"])
         for row in names:

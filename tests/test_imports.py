@@ -10,14 +10,14 @@ RINGS = [
     {"errors", "limits", "frames", "wire", "messages", "scrollback", "valve", "flow", "person", "viewer", "answers"},
     {"lxd", "bus", "feeds", "presence", "instances", "store", "helper", "screen"},
     {"streams", "door", "holder", "relay", "tunnel"},
-    {"exec", "sinks", "grants", "screening"},
+    {"exec", "pipe", "sinks", "grants", "screening"},
     {"audience", "history"},
     {"mirror"},
     {"terminal", "templates", "containers", "shells"},
-    {"relays", "clearing", "keeping"},
-    {"hub", "classroom", "hands", "starts", "pool", "reconcile"},
+    {"relays", "clearing", "keeping", "power"},
+    {"hub", "classroom", "hands", "homes", "starts", "pool", "reconcile"},
     {"sessions"},
-    {"keeper"},
+    {"keeper", "acts"},
     {"janitor"},
 ]
 """Each ring may import its own and those above it in this list; `viewer` is pure but for an Event."""
@@ -54,7 +54,7 @@ EDGE = [
     {"tunnels"},
     {"forward"},
     {"connection"},
-    {"middlewares", "ws", "api", "classroom", "teaching"},
+    {"middlewares", "ws", "api", "homes", "classroom", "teaching"},
     {"app"},
     {"commands"},
     {"__main__"},
@@ -107,6 +107,6 @@ def test_each_service_is_spoken_to_in_one_room() -> None:
 
 def test_handlers_touch_no_sql_lxd_or_redis() -> None:
     for room, names in modules("server"):
-        if room in ("api", "classroom", "teaching", "ws", "pages"):
+        if room in ("api", "homes", "classroom", "teaching", "ws", "pages"):
             for name in names:
                 assert name.split(".")[0] not in SERVICES, f"server/{room} imports {name}"

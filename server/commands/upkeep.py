@@ -15,6 +15,7 @@ from server.settings import Settings
 from terminals.clearing import Clearing
 from terminals.holder import Holder
 from terminals.janitor import LOST
+from terminals.power import Power
 from terminals.reconcile import Reconciler
 from terminals.store import Store
 
@@ -107,6 +108,7 @@ def clean_containers(settings: Settings, arguments: argparse.Namespace) -> int:
                 ("orphan, to be deleted after its day", found.expired),
                 ("to be deleted", found.gone),
                 ("lab whose container is gone", found.lost),
+                ("kept after a reset, and gone", found.unkept),
             ):
                 for name in names:
                     print(f"{name}\t{what}")
@@ -130,6 +132,8 @@ async def _reconciler(settings: Settings) -> AsyncIterator[tuple[Store, Reconcil
     try:
         async with opened(settings) as (store, _passwords):
             containers = app.make_containers(settings, lxd, Holder.load(settings.holder_path))
-            yield store, Reconciler(store, lxd, containers, Clearing(store, containers))
+            power = Power(store, containers)
+            yield store, Reconciler(store, lxd, containers, Clearing(store, containers), power)
+            await power.close()
     finally:
         lxd.close()

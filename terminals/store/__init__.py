@@ -3,11 +3,13 @@
 from dataclasses import dataclass
 
 from terminals.limits import DEFAULTS, Limits
+from terminals.store.acts import Acts
 from terminals.store.audits import Audits
 from terminals.store.containers import Containers
 from terminals.store.courses import Courses
 from terminals.store.database import Database
 from terminals.store.hands import Hands
+from terminals.store.kept import Kept
 from terminals.store.lessons import Lessons
 from terminals.store.lives import Lives
 from terminals.store.sessions import Sessions
@@ -31,6 +33,8 @@ class Store:
     audits: Audits
     hands: Hands
     timetable: Timetable
+    kept: Kept
+    acts: Acts
 
     @classmethod
     def over(cls, database: Database, limits: Limits = DEFAULTS) -> "Store":
@@ -47,4 +51,6 @@ class Store:
             Audits(database),
             Hands(database),
             Timetable(database),
+            Kept(database),
+            Acts(database),
         )

@@ -1,7 +1,8 @@
 """Containers: the LXD instances of ours, with or without a session; forward only, warming → ready → taken → gone.
 
-A row is written before LXD is asked and removed after LXD has deleted, so no container is ever without one. One step goes
-back: a ready one is warming again while it is being frozen or thawed, so that nobody takes it then.
+A row is written before LXD is asked and removed after LXD has deleted, so no container is ever without one. Two steps go
+back: a ready one is warming again while it is being frozen or thawed, so that nobody takes it then; and one that is kept
+after its lab was reset (`kept`) is taken again when it is restored.
 """
 
 import json

@@ -113,7 +113,7 @@ class Lessons:
                    s.id AS session_id, s.state AS session_state,
                 round(extract(epoch FROM now() - s.created_at))::int AS session_age,
                 EXISTS (SELECT FROM sessions o WHERE o.lesson_id = l.id AND o.user_id = e.user_id
-                    AND o.state = 'ended' AND o.error_code IS NULL) AS done
+                    AND o.state = 'ended' AND o.error_code IS NULL AND o.ended_by <> 'reset') AS done
             FROM enrolments e JOIN courses c ON c.id = e.course_id JOIN lessons l ON l.course_id = c.id
             LEFT JOIN sessions s ON s.lesson_id = l.id AND s.user_id = e.user_id AND s.state <> 'ended'
             WHERE e.user_id = $1 ORDER BY s.id IS NULL, c.title, c.id, l.position"""

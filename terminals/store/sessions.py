@@ -14,6 +14,7 @@ RECENT, USUAL_S = 20, 2.0
 """Starts that tell how long one takes; where there was none yet, so long."""
 _COLUMNS = """s.id, s.user_id, s.lesson_id, s.state, s.step, s.steps_done, s.error_code, s.error_message,
     round(extract(epoch FROM now() - s.created_at))::int AS age, s.ended_by,
+    s.restarting_at IS NOT NULL AS restarting,
     round(extract(epoch FROM now() - s.ended_at))::int AS ended_ago,
     l.title AS lesson_title, l.minutes AS lesson_minutes, l.position AS lesson_position,
     c.id AS course_id, c.title AS course_title"""
@@ -35,6 +36,8 @@ class Session:
     age: int
     """Seconds since it was begun."""
     ended_by: str
+    restarting: bool
+    """Its container is; it has no terminals meanwhile."""
     ended_ago: int | None
     """Seconds since it ended."""
     lesson_title: str
@@ -185,6 +188,8 @@ class Sessions:
                 WHERE s.id = $1 AND s.state = 'starting' AND s.started_by = $2
                 AND c.session_id = s.id AND c.state = 'taken'
                 RETURNING s.id, c.terminal_id, c.birth, extract(epoch FROM now() - s.created_at)::float AS seconds),
+            restored AS (UPDATE containers SET kept_user = NULL, kept_lesson = NULL, kept_at = NULL, kept_until = NULL
+                WHERE session_id IN (SELECT id FROM live) AND kept_until IS NOT NULL),
             first AS (INSERT INTO terminals (id, session_id, position, epoch, birth)
             SELECT coalesce(terminal_id, $3), id, 1, CASE WHEN birth IS NULL THEN 0 ELSE 1 END, birth FROM live)
             SELECT seconds FROM live"""
@@ -196,6 +201,8 @@ class Sessions:
     ) -> str | None:
         """→ ended, its container → gone, its terminals away. The state it came from; None: it had ended already.
 
+        A container that was to be restored with it is kept again.
+
         `error`: (code, message); `by`: student, idle, deadline or other; `starter`: only if that instance still starts it.
         """
         sql = """
@@ -204,7 +211,8 @@ class Sessions:
             ended AS (
                 UPDATE sessions SET state = 'ended', ended_at = now(), error_code = $2, error_message = $3, ended_by = $4
                 WHERE id IN (SELECT id FROM before) RETURNING id),
-            freed AS (UPDATE containers SET state = 'gone' WHERE session_id IN (SELECT id FROM ended)),
+            freed AS (UPDATE containers SET state = CASE WHEN kept_until IS NULL THEN 'gone' ELSE 'kept' END,
+                session_id = CASE WHEN kept_until IS NULL THEN session_id END WHERE session_id IN (SELECT id FROM ended)),
             closed AS (DELETE FROM terminals WHERE session_id IN (SELECT id FROM ended))
             SELECT before.state FROM before"""
         found: str | None = await self._database.value(sql, session, *(error or (None, None)), by, starter)
@@ -224,3 +232,44 @@ class Sessions:
             JOIN enrolments e ON e.course_id = l.course_id AND e.user_id = u.id AND e.role = 'student'
             WHERE l.course_id = $1 AND s.state <> 'ended' ORDER BY u.name, u.id, s.created_at"""
         return [Running(**row) for row in await self._database.fetch(sql, course)]
+
+    async def running_of(self, user: int, lesson: str) -> str | None:
+        """The user's session of the lesson that hasn't ended."""
+        sql = "SELECT id FROM sessions WHERE user_id = $1 AND lesson_id = $2 AND state <> 'ended'"
+        found: str | None = await self._database.value(sql, user, lesson)
+        return found
+
+    async def in_course(self, session: str, course: str) -> Session | None:
+        """The session, if it is one of the course's that hasn't ended."""
+        sql = f"SELECT {_COLUMNS} FROM {_TABLES} WHERE s.id = $1 AND c.id = $2 AND s.state <> 'ended'"
+        row = await self._database.row(sql, session, course)
+        return Session(**row) if row else None
+
+    async def begin_restart(self, session: str) -> bool:
+        """Its terminals are gone, and it has none until `restarted`. False: it isn't live, or is being restarted."""
+        sql = """
+            WITH one AS (UPDATE sessions SET restarting_at = now(), rest = 'awake', rested_at = NULL,
+                    active_at = greatest(active_at, now())
+                WHERE id = $1 AND state = 'live' AND restarting_at IS NULL RETURNING id),
+            closed AS (DELETE FROM terminals WHERE session_id IN (SELECT id FROM one))
+            SELECT EXISTS (SELECT FROM one)"""
+        return bool(await self._database.value(sql, session))
+
+    async def restarted(self, session: str) -> None:
+        """It has a first terminal again."""
+        sql = """
+            WITH one AS (UPDATE sessions SET restarting_at = NULL
+                WHERE id = $1 AND state = 'live' AND restarting_at IS NOT NULL RETURNING id)
+            INSERT INTO terminals (id, session_id, position) SELECT $2, id, 1 FROM one"""
+        await self._database.run(sql, session, new_id())
+
+    async def is_restarting(self, session: str) -> bool:
+        sql = "SELECT EXISTS (SELECT FROM sessions WHERE id = $1 AND state = 'live' AND restarting_at IS NOT NULL)"
+        return bool(await self._database.value(sql, session))
+
+    async def restarting(self, seconds: float) -> list[str]:
+        """Live ones whose restart has been under way for so long."""
+        sql = """
+            SELECT id FROM sessions WHERE state = 'live' AND restarting_at <= now() - make_interval(secs => $1)
+            ORDER BY restarting_at"""
+        return [row["id"] for row in await self._database.fetch(sql, seconds)]

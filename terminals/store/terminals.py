@@ -65,10 +65,10 @@ class Terminals:
         self._limits = limits
 
     async def add(self, session: str) -> str | None:
-        """A new terminal of a live or starting session; None: it has `MOST`, or the session is over."""
+        """A new terminal of a live or starting session; None: it has `MOST`, or the session is over or restarting."""
         # Two at once may choose the same position: then the second finds that out and chooses again.
         sql = """
-            WITH room AS (SELECT id FROM sessions WHERE id = $2 AND state <> 'ended' FOR UPDATE)
+            WITH room AS (SELECT id FROM sessions WHERE id = $2 AND state <> 'ended' AND restarting_at IS NULL FOR UPDATE)
             INSERT INTO terminals (id, session_id, position)
             SELECT $1, room.id, (SELECT coalesce(max(position), 0) + 1 FROM terminals WHERE session_id = $2) FROM room
             WHERE (SELECT count(*) FROM terminals WHERE session_id = $2) < $3 RETURNING id"""

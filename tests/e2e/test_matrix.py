@@ -8,7 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from server import api, classroom, health, pages, seed, teaching
+from server import api, classroom, health, homes, pages, seed, teaching
 from terminals.store import Store
 from tests.client import Closed, Page, User
 from tests.conftest import Server
@@ -52,12 +52,19 @@ API: dict[tuple[str, str], Rule] = {
     ("DELETE", "/api/sessions/{id}/hand"): Rule(STUDENT, 204, spoils=True),
     ("POST", "/api/sessions/{id}/extend"): Rule(STUDENT),
     ("POST", "/api/courses/{course}/sessions/{session}/extend"): Rule(INSTRUCTOR),
+    ("POST", "/api/sessions/{id}/restart"): Rule(STUDENT, spoils=True),
+    ("POST", "/api/sessions/{id}/reset"): Rule(STUDENT, 202, spoils=True),
+    ("POST", "/api/sessions/{id}/restore"): Rule(STUDENT, 202, spoils=True),
+    ("GET", "/api/sessions/{id}/home.tar.gz"): Rule(STUDENT),
+    ("PUT", "/api/sessions/{id}/files/{name}"): Rule(STUDENT, 201),
     ("POST", "/api/hands/{hand}/claim"): Rule(INSTRUCTOR),
     ("POST", "/api/hands/{hand}/resolve"): Rule(INSTRUCTOR, 204),
     ("GET", "/api/courses/{course}/live"): Rule(INSTRUCTOR),
     ("GET", "/api/courses/{course}/rules"): Rule(INSTRUCTOR),
     ("PATCH", "/api/courses/{course}/rules"): Rule(INSTRUCTOR, 200, {"assisting": "ask"}),
     ("GET", "/api/courses/{course}/audits"): Rule(INSTRUCTOR),
+    ("POST", "/api/courses/{course}/sessions/{session}/acts"): Rule(INSTRUCTOR, 202, {"act": "end"}, spoils=True),
+    ("GET", "/api/courses/{course}/acts"): Rule(INSTRUCTOR),
 }
 PAGES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): Rule(SIGNED_IN),
@@ -78,7 +85,15 @@ ALL = {**API, **PAGES, **INSIDE}
 
 def routes() -> Iterator[tuple[str, str]]:
     """What the application serves, with the names that the table has for its parts."""
-    for route in [*api.routes(), *classroom.routes(), *teaching.routes(), *pages.routes(), *health.routes()]:
+    served = [
+        *api.routes(),
+        *homes.routes(),
+        *classroom.routes(),
+        *teaching.routes(),
+        *pages.routes(),
+        *health.routes(),
+    ]
+    for route in served:
         path = re.sub(r"\{(\w+):[^/]*\}", r"{\1}", route.path)
         path = path.replace("/courses/{id}", "/courses/{course}").replace("/watch/{id}", "/watch/{terminal}")
         path = path.replace("/hands/{id}", "/hands/{hand}")
@@ -122,7 +137,7 @@ async def world(server: Server, make_user: MakeUser, store: Store) -> World:
     await student.call("POST", f"/api/sessions/{session}/hand", {"terminal": page.terminal}, 201)
     hand = await store.database.value("SELECT id FROM hands WHERE session_id = $1", session)
     names = {"id": session, "session": session, "terminal": page.terminal, "course": seed.COURSE, "hand": hand}
-    return World(people, page, names)
+    return World(people, page, names | {"name": "a.txt"})
 
 
 async def test_the_matrix_of_http(world: World) -> None:

@@ -14,6 +14,7 @@ from terminals.clearing import Clearing
 from terminals.containers import Containers
 from terminals.holder import Holder
 from terminals.lxd import Lxd
+from terminals.power import Power
 from terminals.reconcile import KEEP, MOST, ORPHANED, Reconciler
 from terminals.store import Store
 from terminals.store.lessons import Needs
@@ -54,7 +55,8 @@ async def house(lxd: Lxd) -> AsyncIterator[House]:
 def reconciler(store: Store, lxd: Lxd, deployment: str = OURS) -> Reconciler:
     holder = Holder.load(Path(os.environ["HOLDER_PATH"]))
     containers = Containers(lxd, holder, os.environ["LXD_POOL"], deployment, {})
-    return Reconciler(store, lxd, containers, Clearing(store, containers), timedelta(0))
+    power = Power(store, containers)
+    return Reconciler(store, lxd, containers, Clearing(store, containers), power, timedelta(0))
 
 
 async def test_an_orphan_is_set_aside_kept_for_a_day_and_then_deleted(store: Store, lxd: Lxd, house: House) -> None:
