@@ -77,7 +77,10 @@ async def upload(request: web.Request) -> web.Response:
         raise TooLarge(f"A file may have at most {most / 1024 / 1024:g} MiB")
     await auth.ration(request, f"file:{session.user_id}", FILES)
     name = request.match_info["name"]
-    stored = await request.app[keys.HOMES].bring(session, name, size, request.content.iter_any())
+    try:
+        stored = await request.app[keys.HOMES].bring(session, name, size, request.content.iter_any())
+    except ConnectionError as error:
+        raise Invalid("The browser went away before the file had come", code="incomplete") from error
     return web.json_response({"name": stored, "folder": UPLOADS}, status=201)
 
 

@@ -42,6 +42,8 @@ class Power:
         """
         async with self._alone(name):
             await self._containers.start(name)
+            # One that was frozen counts as running.
+            await self._containers.wake(name)
 
     async def restart(self, name: str, session: str) -> None:
         """All that runs in it ends, and it runs again; nothing is done where its session isn't restarting any more.

@@ -95,6 +95,7 @@ async def test_a_large_home_costs_the_server_next_to_nothing_and_one_comes_at_a_
             most = max(most, memory(server))
     seconds = time.monotonic() - began
     assert size > LARGE
+    assert '"level": "error"' not in server.log.read_text()
     assert most - before < 24 * MIB
     with capsys.disabled():
         print(
@@ -204,6 +205,7 @@ async def test_what_is_too_large_or_comes_half_or_finds_no_room_leaves_nothing(
     status, answer = await put(student, session, "no-room", zeros(300), **{"Content-Length": str(300 * MIB)})
     assert (status, answer["error"]["code"]) == (409, "disk_full")
     assert await _empty(name)
+    assert '"level": "error"' not in server.log.read_text()
 
 
 async def zeros(mib: int) -> AsyncIterator[bytes]:
