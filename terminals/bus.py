@@ -21,7 +21,7 @@ Handler = Callable[[str], Awaitable[None]]
 
 
 class Bus:
-    """Notices between instances, with an id: `ended`, `rest`, `restarting`: a session's; `revoked`: a user's; `drain`: an instance's."""
+    """Notices between instances: `ended`, `rest`, `restarting` (of a session), `revoked` (a user), `drain` (an instance)."""
 
     def __init__(self, redis: Redis) -> None:
         self._redis = redis

@@ -1,19 +1,25 @@
 """The balancer of production's configuration: who is gone is left at once, who is back is used again, nothing is sent twice."""
 
 import asyncio
+import io
+import os
 import re
 import signal
 import subprocess
 import sys
+import tarfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
 
+from terminals.store import Store
 from tests.balancer import MARK, PROGRAM, Balancer
-from tests.conftest import Server, free_port
+from tests.client import User
+from tests.conftest import Server, free_port, lxc
 
 QUICK_S = 0.5
 
@@ -91,3 +97,29 @@ os.kill(os.getpid(), signal.SIGKILL)
     with Balancer(tmp_path / "next", [1]):
         stat = Path(f"/proc/{pid}/stat")
         assert not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "Z"
+
+
+async def test_files_pass_whole_and_one_that_breaks_off_is_seen_to(
+    two: tuple[Balancer, list[Server]], make_user: Callable[..., Any], store: Store
+) -> None:
+    balancer, servers = two
+    await start(servers)
+    student: User = await make_user(balancer.url)
+    session = await student.start("first-steps")
+    container = str(await store.containers.of_session(session))
+    data = os.urandom(20 * 1024 * 1024)
+    async with student.http.put(f"/api/sessions/{session}/files/data", data=io.BytesIO(data)) as answer:
+        assert answer.status == 201, await answer.text()
+    path = f"/api/sessions/{session}/home.tar.gz"
+    async with student.http.get(path) as answer:
+        with tarfile.open(fileobj=io.BytesIO(await answer.read())) as archive:
+            assert archive.extractfile("student/uploads/data").read() == data  # type: ignore[union-attr]
+    async with student.http.get(path) as answer:
+        await answer.content.readexactly(65_536)
+        lxc("exec", container, "--", "pkill", "-KILL", "-x", "tar")
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+    async with student.http.put(
+        f"/api/sessions/{session}/files/large", data=io.BytesIO(bytes(51 * 1024 * 1024))
+    ) as answer:
+        assert (answer.status, (await answer.json())["error"]["code"]) == (413, "too_large")

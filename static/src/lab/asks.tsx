@@ -5,19 +5,25 @@ import { cleanTitle, lines } from "../terminal/text.ts";
 import { Confirm, Dialog } from "../ui/dialog.tsx";
 import { text } from "../ui/strings.ts";
 import { announce, copyText } from "../ui/ui.tsx";
+import type { Kept } from "../ui/api.ts";
 import type { Tab } from "./tab.ts";
+import type { Remake } from "./upkeep.ts";
 
 const MAX_NAME = 40; // characters, as the server has it
 const MAX_SHOWN = 12; // lines of a paste
 
 export type Question =
   | { kind: "end" }
+  | { kind: "remake"; what: Remake; kept: Kept | null }
   | { kind: "close" | "rename" | "transcript"; tab: Tab }
   | { kind: "run"; tab: Tab; command: string; answer: (said: string) => void };
 
-export interface QuestionProps { question: Question; done: () => void; end: () => void; close: (tab: Tab) => void; rename: (tab: Tab, name: string) => void }
+export interface QuestionProps {
+  question: Question; done: () => void; end: () => void; remake: (what: Remake) => void;
+  close: (tab: Tab) => void; rename: (tab: Tab, name: string) => void;
+}
 
-export function QuestionDialog({ question, done, end, close, rename }: QuestionProps) {
+export function QuestionDialog({ question, done, end, remake, close, rename }: QuestionProps) {
   switch (question.kind) {
     case "end": return (
       <Confirm title={text.lab.endTitle} action={text.lab.end} danger onNo={done} onYes={() => { done(); end(); }}><p>{text.lab.endText}</p></Confirm>
@@ -28,10 +34,26 @@ export function QuestionDialog({ question, done, end, close, rename }: QuestionP
         <p>{text.tabs.closeText(question.tab.running ?? text.tabs.aProgram)}</p>
       </Confirm>
     );
+    case "remake": return <RemakeDialog {...question} done={done} remake={remake} />;
     case "run": return <BusyRun {...question} done={done} />;
     case "rename": return <Rename tab={question.tab} done={done} rename={rename} />;
     case "transcript": return <TranscriptDialog tab={question.tab} done={done} />;
   }
+}
+
+/** What is lost and what stays, before it is done. */
+function RemakeDialog({ what, kept, done, remake }: { what: Remake; kept: Kept | null; done: () => void; remake: (what: Remake) => void }) {
+  const words = text.remake;
+  const stays = what === "restart" ? words.stayings.restart : what === "reset" ? words.stayings.reset(kept !== null) : words.stayings.restore(new Date(kept!.at));
+  return (
+    <Confirm title={words.titles[what]} action={words.actions[what]} danger onNo={done} onYes={() => { done(); remake(what); }}>
+      <dl class="losses">
+        <dt>{words.lost}</dt><dd>{words.losses[what]}</dd>
+        <dt>{words.stays}</dt><dd>{stays}</dd>
+      </dl>
+      {what !== "restore" && <p class="hint">{words.reload}</p>}
+    </Confirm>
+  );
 }
 
 function BusyRun({ tab, command, answer, done }: Extract<Question, { kind: "run" }> & { done: () => void }) {

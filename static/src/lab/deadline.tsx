@@ -1,7 +1,7 @@
 // How long the lab is kept: a quiet line all along, and a bar when it is about to end, or to rest because nobody uses it.
 
 import { useEffect, useReducer, useState } from "preact/hooks";
-import { api, type ApiError, asApiError, type Kept, type Session } from "../ui/api.ts";
+import { api, type ApiError, asApiError, type Lifetime, type Session } from "../ui/api.ts";
 import { clock, duration, text } from "../ui/strings.ts";
 import { announce } from "../ui/ui.tsx";
 import { Bar } from "./bars.tsx";
@@ -13,7 +13,7 @@ const TICK = { near: 1000, far: 10_000 }; // ms
 export interface KeepingState { session: Session; at: number; extend: () => void; stay: () => void; busy: boolean }
 
 /** `changed`: what the server answered. */
-export function useKeeping(session: Session, changed: (kept: Kept) => void, complain: (error: ApiError) => void, refresh: () => void): KeepingState {
+export function useKeeping(session: Session, changed: (kept: Lifetime) => void, complain: (error: ApiError) => void, refresh: () => void): KeepingState {
   const [busy, setBusy] = useState(false);
   const ask = async (stay: boolean) => {
     if (busy) return;

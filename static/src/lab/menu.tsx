@@ -5,7 +5,8 @@ import { FONT_SIZES, set, setSplit, type Settings, SPLIT, useSettings } from "..
 import { text } from "../ui/strings.ts";
 import { ThemeSwitch } from "../ui/ui.tsx";
 
-export interface MenuEntry { label: string; keys?: string | undefined; run: () => void; danger?: boolean }
+/** `hint`: what it does, where its name doesn't say all. */
+export interface MenuEntry { label: string; hint?: string; keys?: string | undefined; run: () => void; danger?: boolean }
 
 /** `splits`: a lesson stands beside the terminal, and its width can be changed. */
 export interface MenuProps { entries: readonly MenuEntry[]; splits: boolean; open: boolean; onOpen: (open: boolean) => void }
@@ -68,7 +69,7 @@ function keepFocus(event: MouseEvent): void {
 function Entry({ entry, close }: { entry: MenuEntry; close: () => void }) {
   return (
     <button type="button" class={`menu-entry${entry.danger ? " menu-danger" : ""}`} onClick={() => { close(); entry.run(); }}>
-      <span>{entry.label}</span>{entry.keys && <kbd>{entry.keys}</kbd>}
+      <span>{entry.label}{entry.hint && <small>{entry.hint}</small>}</span>{entry.keys && <kbd>{entry.keys}</kbd>}
     </button>
   );
 }

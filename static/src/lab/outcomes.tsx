@@ -82,8 +82,9 @@ export function Failed({ session, error }: { session: Session; error: NonNullabl
 /** What was deleted, what remains, and what to do next. */
 export function Ended({ session, byStudent }: { session: Session; byStudent: boolean }) {
   const by = byStudent ? "student" : (session.ended?.by ?? "other");
-  const said = text.lab.ended[by] ?? text.lab.ended.other; // a newer server may know more
-  const { next } = session;
+  const { next, kept } = session;
+  const ended = text.lab.ended[by] ?? text.lab.ended.other; // a newer server may know more
+  const said = session.acted?.act === "end" ? text.lab.endedBy(session.acted.who) : ended;
   const known = session.state === "ended"; // what comes next is told with the end
   useEffect(() => {
     document.documentElement.dataset["terminalState"] = "ended";
@@ -97,6 +98,7 @@ export function Ended({ session, byStudent }: { session: Session; byStudent: boo
           <h2>{said}</h2>
           <p>{text.lab.endedText}</p>
           <p>{text.lab.endedAgain}</p>
+          {kept && <p>{text.lab.keptText(new Date(kept.until))}</p>}
           <div class="buttons">
             <a class="button" href="/">{text.myLessons}</a>
             <StartLesson lesson={session.lesson.id} label={text.lessons.again} primary={known && !next} />

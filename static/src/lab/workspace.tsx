@@ -2,14 +2,15 @@
 
 import type { Terminal } from "@xterm/xterm";
 import { useEffect, useRef, useState } from "preact/hooks";
-import { asApiError, type Hand, type Kept, type Session } from "../ui/api.ts";
+import { asApiError, type Hand, type Kept, type Lifetime, type Session } from "../ui/api.ts";
 import { settings, set } from "../ui/settings.ts";
-import { text } from "../ui/strings.ts";
+import { size, text } from "../ui/strings.ts";
 import { announce, copyText, ErrorNote, Header } from "../ui/ui.tsx";
 import { type Question, QuestionDialog, TerminalAsk } from "./asks.tsx";
 import { AssistBars, Bars } from "./bars.tsx";
 import { KeepingBar, TimeLeft, useKeeping } from "./deadline.tsx";
 import { useDesk } from "./desk.ts";
+import { DropHint, type Files, Uploads, useFiles } from "./files.tsx";
 import { HandButton, type RaisedState, useHand } from "./hand.tsx";
 import { KeyRow, useKeyRow } from "./keyrow.tsx";
 import { lessonText, LessonText } from "./lesson.tsx";
@@ -21,6 +22,7 @@ import { type Pane, PaneSwitch, Split, useNarrow, useVisibleHeight } from "./spl
 import { ConnectionState, spoken, Watchers } from "./state.tsx";
 import type { Tab } from "./tab.ts";
 import { panelId, tabId, Tabs } from "./tabs.tsx";
+import { type Remake, takeNotice, useUpkeep } from "./upkeep.ts";
 
 declare global {
   /** For browser tests: the emulator of the selected tab, whose buffer they read. */
@@ -29,9 +31,9 @@ declare global {
 
 type Desk = ReturnType<typeof useDesk>;
 
-export interface WorkspaceProps { session: Session; onEnd: () => Promise<void>; refresh: () => void; raised: (hand: Hand | null) => void; kept: (kept: Kept) => void }
+export interface WorkspaceProps { session: Session; onEnd: () => Promise<void>; refresh: () => void; raised: (hand: Hand | null) => void; kept: (kept: Lifetime) => void }
 
-interface Look { hasText: boolean; pane: Pane; show: (pane: Pane) => void; find: () => void; menu: () => void; hand: RaisedState }
+interface Look { kept: Kept | null; files: Files; most: number; hasText: boolean; pane: Pane; show: (pane: Pane) => void; find: () => void; menu: () => void; hand: RaisedState }
 
 /** What the keyboard, the menu and the buttons do. */
 function useActions(desk: Desk, ask: (question: Question | "keys") => void, look: Look) {
@@ -59,6 +61,8 @@ function useActions(desk: Desk, ask: (question: Question | "keys") => void, look
     if (!shown) desk.enter();
   };
   const show = (kind: "rename" | "transcript") => active && ask({ kind, tab: active });
+  const { kept } = look;
+  const remake = (what: Remake) => ask({ kind: "remake", what, kept });
   const words = text.shortcuts.labels;
   const shortcuts: Shortcut[] = [
     shortcut("Ctrl+Shift+Enter", words.open, ["Enter"], () => void desk.open()),
@@ -88,8 +92,15 @@ function useActions(desk: Desk, ask: (question: Question | "keys") => void, look
     ...(narrow || !look.hasText ? [] : [{ label: settings().lessonShown ? text.lab.hideLesson : text.lab.showLesson, keys: "Ctrl+Shift+L", run: lesson }]),
     ...(toggle ? [{ label: full ? text.menu.leaveFullScreen : text.menu.fullScreen, keys: "Ctrl+Shift+E", run: toggle }] : []),
     { label: look.hand.hand ? text.hand.lowerYours : text.hand.raise, keys: "Ctrl+Shift+H", run: look.hand.toggle },
+    { label: text.files.download, hint: text.files.downloadHint, run: look.files.download },
+    { label: text.files.choose, hint: text.files.chooseHint(size(look.most)), run: look.files.choose },
     { label: text.menu.keyboard, keys: "Ctrl+Shift+F1", run: () => ask("keys") },
-    { label: text.menu.end, run: () => ask({ kind: "end" }), danger: true },
+    { label: text.remake.restart, hint: text.remake.restartHint, run: () => remake("restart"), danger: true },
+    { label: text.remake.reset, hint: text.remake.resetHint, run: () => remake("reset"), danger: true },
+    ...(kept ? [{
+      label: text.remake.restore, hint: text.remake.restoreHint(new Date(kept.at), new Date(kept.until)), run: () => remake("restore"), danger: true,
+    }] : []),
+    { label: text.menu.end, hint: text.menu.endHint, run: () => ask({ kind: "end" }), danger: true },
   ];
   return { shortcuts, menu, close };
 }
@@ -126,8 +137,13 @@ export function Workspace({ session, onEnd, refresh, raised, kept }: WorkspacePr
   };
   const hand = useHand(session, active?.id ?? null, raised, desk.complain);
   const keeping = useKeeping(session, kept, desk.complain, refresh);
+  const upkeep = useUpkeep(session, refresh, desk.complain);
+  const [notice, setNotice] = useState(() => takeNotice(session.id));
+  useEffect(() => { if (notice) announce(notice); }, [notice]);
+  const files = useFiles(session, desk.complain);
+  const most = session.upload_most ?? 0;
   const { shortcuts, menu, close } = useActions(desk, setQuestion, {
-    hasText, pane, show: turn, find, menu: () => setMenuOpen((open) => !open), hand,
+    kept: session.kept ?? null, files, most, hasText, pane, show: turn, find, menu: () => setMenuOpen((open) => !open), hand,
   });
   useShortcuts(shortcuts);
   useVisibleHeight();
@@ -144,6 +160,8 @@ export function Workspace({ session, onEnd, refresh, raised, kept }: WorkspacePr
     return said;
   };
   const back = () => { setQuestion(null); desk.enter(); };
+  const acted = session.acted?.act === "restart" && !upkeep.busy ? session.acted.who : null;
+  const waits = upkeep.busy ? text.remake.busy[upkeep.busy] : session.restarting ? (acted ? text.remake.byOther(acted) : text.remake.busy.restart) : null;
 
   return (
     <div class="lab">
@@ -162,25 +180,32 @@ export function Workspace({ session, onEnd, refresh, raised, kept }: WorkspacePr
         {desk.error && <div class="bars"><div class="bar bar-warn">
           <ErrorNote error={desk.error} /><button type="button" class="button" onClick={() => { desk.forgive(); desk.enter(); }}>{text.ok}</button>
         </div></div>}
+        {notice && <div class="bars"><div class="bar bar-info" data-notice>
+          <p>{notice}</p><button type="button" class="button" onClick={() => { setNotice(null); desk.enter(); }}>{text.ok}</button>
+        </div></div>}
+        <Uploads files={files} enter={desk.enter} />
         <AssistBars tabs={tabs} active={active} />
         {active && <Bars tab={active} closeTab={(tab) => void desk.close(tab)} openTab={() => void desk.open()} />}
         {active && finding && <SearchBar key={active.id} tab={active} onClose={() => { setFinding(false); desk.enter(); }} />}
-        <Panels desk={desk} />
+        <Panels desk={desk} waits={waits} />
+        {files.dropping && <DropHint most={most} />}
         {active && keyRow && <KeyRow tab={active} />}
       </Split>
       {active && <TerminalAsk tab={active} />}
       {question === "keys" && <ShortcutsDialog shortcuts={shortcuts} onClose={back} send={active?.typing ? (data) => active.view?.type(data) : null} />}
-      {question && question !== "keys" && <QuestionDialog question={question} done={back} close={(tab) => void desk.close(tab)}
+      {question && question !== "keys" && <QuestionDialog question={question} done={back} remake={upkeep.start} close={(tab) => void desk.close(tab)}
         rename={(tab, name) => void desk.rename(tab, name)} end={() => { onEnd().catch((error) => desk.complain(asApiError(error))); }} />}
     </div>
   );
 }
 
-function Panels({ desk }: { desk: Desk }) {
+/** `waits`: why there is no terminal just now. */
+function Panels({ desk, waits }: { desk: Desk; waits: string | null }) {
   return (
     <div class="panels">
       {desk.tabs.map((tab) => <Panel key={tab.id} tab={tab} selected={tab === desk.active} />)}
-      {desk.tabs.length === 0 && <div class="empty-desk">
+      {desk.tabs.length === 0 && waits && <div class="empty-desk" role="status"><p>{waits}</p></div>}
+      {desk.tabs.length === 0 && !waits && <div class="empty-desk">
         <p>{text.lab.noTerminal}</p>
         <button type="button" class="button button-primary" onClick={() => void desk.open()}>{text.tabs.new}</button>
       </div>}

@@ -1,6 +1,7 @@
 // A teacher's first page: who of a course is in a lab right now, and what their terminals do. Never what is on them.
 
 import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
+import { Acts } from "../course/acts.tsx";
 import { Hands } from "../course/hands.tsx";
 import { api, type ApiError, asApiError, goToSignIn, keepSignedIn, type Live, type LiveSession, type LiveTerminal } from "../ui/api.ts";
 import { clock, duration, text } from "../ui/strings.ts";
@@ -77,9 +78,9 @@ function TimeLeft({ session, extend }: { session: LiveSession; extend: (session:
   );
 }
 
-interface TerminalRowProps { row: Row; raised: boolean; extend: (session: LiveSession) => void }
+interface Doing { course: string; again: () => void; complain: (error: ApiError) => void; extend: (session: LiveSession) => void }
 
-function TerminalRow({ row: { session, terminal, first, rows }, raised, extend }: TerminalRowProps) {
+function TerminalRow({ row: { session, terminal, first, rows }, raised, doing }: { row: Row; raised: boolean; doing: Doing }) {
   const state = stateOf(session, terminal);
   const name = terminal && `${terminal.position} ${terminal.title ?? terminal.command ?? text.tabs.shell}`;
   return (
@@ -95,19 +96,20 @@ function TerminalRow({ row: { session, terminal, first, rows }, raised, extend }
       <td class="cell-watch">{terminal && <a class="button button-small" href={`/watch/${encodeURIComponent(terminal.id)}`}
         aria-label={text.watching.actionOf(session.student.name, name ?? "")}>{text.watching.action}</a>}</td>
       <td class="cell-quiet">{text.course.quiet(terminal ? terminal.quiet_seconds : null)}</td>
-      {first && <td rowSpan={rows} class="cell-left"><TimeLeft session={session} extend={extend} /></td>}
+      {first && <td rowSpan={rows} class="cell-left"><TimeLeft session={session} extend={doing.extend} /></td>}
+      {first && <td rowSpan={rows} class="cell-acts"><Acts course={doing.course} session={session} done={doing.again} complain={doing.complain} /></td>}
     </tr>
   );
 }
 
-function Table({ rows, hands, extend }: { rows: readonly Row[]; hands: Live["hands"]; extend: (session: LiveSession) => void }) {
+function Table({ rows, hands, doing }: { rows: readonly Row[]; hands: Live["hands"]; doing: Doing }) {
   const { quiet, watch, left, ...others } = text.course.columns;
-  const columns = { ...others, watch, quiet, left };
+  const columns = { ...others, watch, quiet, left, acts: text.acts.column };
   return (
     <div class="table-box" role="region" aria-label={text.course.people} tabIndex={0}>
       <table class="live">
         <thead><tr>{Object.entries(columns).map(([name, label]) => <th key={name} scope="col" class={`cell-${name}`}>{label}</th>)}</tr></thead>
-        <tbody>{rows.map((row) => <TerminalRow key={row.key} row={row} extend={extend} raised={hands.some((hand) => hand.session === row.session.id)} />)}</tbody>
+        <tbody>{rows.map((row) => <TerminalRow key={row.key} row={row} doing={doing} raised={hands.some((hand) => hand.session === row.session.id)} />)}</tbody>
       </table>
     </div>
   );
@@ -162,7 +164,7 @@ function Board({ id, me }: { id: string; me: string }) {
         {live && live.sessions.length > 0 && <>
           <label class="field field-filter"><span>{text.course.filter}</span>
             <input type="search" value={wanted} onInput={(event) => setWanted(event.currentTarget.value)} /></label>
-          {rows.length > 0 ? <Table rows={rows} hands={live.hands} extend={(session) => void extend(session)} /> : <p>{text.course.noMatch}</p>}
+          {rows.length > 0 ? <Table rows={rows} hands={live.hands} doing={{ course: id, again, complain: setError, extend: (session) => void extend(session) }} /> : <p>{text.course.noMatch}</p>}
           <p class="hint">{text.course.updated}</p>
         </>}
       </main>

@@ -1,7 +1,8 @@
 // A course's rules for its instructors in students' terminals, and the account of who typed for whom. Never of what was typed.
 
+import type { ComponentChildren } from "preact";
 import { useEffect, useState } from "preact/hooks";
-import { api, type ApiError, asApiError, type Audit, goToSignIn, keepSignedIn, type Rules } from "../ui/api.ts";
+import { type Act, api, type ApiError, asApiError, type Audit, goToSignIn, keepSignedIn, type Rules } from "../ui/api.ts";
 import { duration, text } from "../ui/strings.ts";
 import { Account, announce, ErrorNote, Header, show } from "../ui/ui.tsx";
 import "../css/pages.css";
@@ -51,9 +52,40 @@ function Row({ audit }: { audit: Audit }) {
   );
 }
 
+function ActRow({ act }: { act: Act }) {
+  return (
+    <tr data-act={act.id}>
+      <td><time dateTime={act.at}>{words.when(new Date(act.at))}</time></td>
+      <th scope="row">{act.who}</th>
+      <td>{act.whom}</td>
+      <td>{act.lesson}</td>
+      <td>{text.acts.names[act.act]}</td>
+    </tr>
+  );
+}
+
+function Ledger<Entry>({ label, what, none, columns, entries, row }: {
+  label: string; what: string; none: string; columns: readonly string[]; entries: readonly Entry[]; row: (entry: Entry) => ComponentChildren;
+}) {
+  return (
+    <section>
+      <h2>{label}</h2>
+      <p class="hint">{what}</p>
+      {entries.length === 0 ? <p>{none}</p> : (
+        <div class="table-box" role="region" aria-label={label} tabIndex={0}>
+          <table class="live">
+            <thead><tr>{columns.map((name) => <th key={name} scope="col">{name}</th>)}</tr></thead>
+            <tbody>{entries.map(row)}</tbody>
+          </table>
+        </div>)}
+    </section>
+  );
+}
+
 function Help({ course, title }: { course: string; title: string }) {
   const [rules, setRules] = useState<Rules | null>(null);
   const [audits, setAudits] = useState<Audit[] | null>(null);
+  const [acts, setActs] = useState<Act[] | null>(null);
   const [error, setError] = useState<ApiError | null>(null);
   useEffect(keepSignedIn, []);
   useEffect(() => {
@@ -63,6 +95,7 @@ function Help({ course, title }: { course: string; title: string }) {
       setError(refused);
     };
     api.rules(course).then(setRules, fail);
+    api.acts(course).then((answer) => setActs(answer.acts), fail);
     api.audits(course).then((answer) => setAudits(answer.audits), fail);
   }, [course]);
   return (
@@ -71,19 +104,12 @@ function Help({ course, title }: { course: string; title: string }) {
       <main class="page">
         <div class="course-head"><h1>{words.title}</h1><p class="lesson-facts"><a href={`/courses/${encodeURIComponent(course)}`}>{title}</a></p></div>
         {error && <ErrorNote error={error} />}
-        {!error && (!rules || !audits) && <p class="waiting">{words.loading}</p>}
+        {!error && (!rules || !audits || !acts) && <p class="waiting">{words.loading}</p>}
         {rules && <RulesForm course={course} rules={rules} onChange={setRules} onError={setError} />}
-        {audits && <section>
-          <h2>{words.account}</h2>
-          <p class="hint">{words.what}</p>
-          {audits.length === 0 ? <p>{words.none}</p> : (
-            <div class="table-box" role="region" aria-label={words.account} tabIndex={0}>
-              <table class="live">
-                <thead><tr>{words.columns.map((label) => <th key={label} scope="col">{label}</th>)}</tr></thead>
-                <tbody>{audits.map((audit) => <Row key={audit.id} audit={audit} />)}</tbody>
-              </table>
-            </div>)}
-        </section>}
+        {audits && <Ledger label={words.account} what={words.what} none={words.none} columns={words.columns} entries={audits}
+          row={(audit) => <Row key={audit.id} audit={audit} />} />}
+        {acts && <Ledger label={text.acts.account} what={text.acts.what} none={text.acts.none} columns={text.acts.columns} entries={acts}
+          row={(act) => <ActRow key={act.id} act={act} />} />}
       </main>
     </>
   );

@@ -2,8 +2,9 @@
 
 import { useEffect, useRef, useState } from "preact/hooks";
 import { Ended, Failed, NotFound, Starting } from "../lab/outcomes.tsx";
+import { follow } from "../lab/upkeep.ts";
 import { Workspace } from "../lab/workspace.tsx";
-import { api, type ApiError, asApiError, goToSignIn, type Hand, keepSignedIn, type Kept, type Session } from "../ui/api.ts";
+import { api, type ApiError, asApiError, goToSignIn, type Hand, keepSignedIn, type Lifetime, type Session } from "../ui/api.ts";
 import "../terminal/fonts.ts";
 import { text } from "../ui/strings.ts";
 import { show } from "../ui/ui.tsx";
@@ -13,10 +14,12 @@ import "../css/lab.css";
 const EAGER = { every: 150, during: 3000 }; // ms
 const PATIENT = 500; // ms between questions while starting
 const LIVE = 30_000; // ms between questions while live
+const RESTARTING = 300; // ms
 const WAITING = 5_000; // ms, while a hand is up and the page is seen
 const UNREACHABLE = 1000; // ms
 
 function patience(live: Session): number {
+  if (live.restarting) return RESTARTING;
   return live.hand && document.visibilityState === "visible" ? WAITING : LIVE;
 }
 
@@ -58,7 +61,7 @@ function useSession(id: string) {
   }, [id]);
   const refresh = () => { control.current.wanted = true; control.current.wake(); };
   const raised = (hand: Hand | null) => { setSession((now) => now && { ...now, hand }); refresh(); };
-  const kept = (now: Kept) => setSession((before) => before && { ...before, ...now, at: Date.now() });
+  const kept = (now: Lifetime) => setSession((before) => before && { ...before, ...now, at: Date.now() });
   return { session, error, refresh, raised, kept };
 }
 
@@ -70,6 +73,12 @@ function Lab({ id }: { id: string }) {
     if (session) document.title = `${session.lesson.title} · ${text.product}`;
   }, [session?.lesson.title]);
 
+  const { ended, acted } = session ?? {};
+  useEffect(() => {
+    if (ended?.by === "reset" && ended.successor) follow(ended.successor, acted?.act === "reset" ? text.remake.resetBy(acted.who) : text.remake.elsewhere);
+  }, [ended?.successor]);
+
+  if (ended?.by === "reset" && ended.successor) return <Starting session={null} error={null} />;
   if (error?.status === 404) return <NotFound />;
   if (session?.error) return <Failed session={session} error={session.error} />;
   if (endedHere || session?.state === "ended") return <Ended session={session!} byStudent={endedHere} />;

@@ -3,6 +3,7 @@
 import { text } from "./strings.ts";
 
 const TIMEOUT = 15_000; // ms
+const SLOW = 90_000; // ms, where a container is stopped and started
 const SIGNED_OUT = "educenter.signed-out";
 const RENEW_EVERY = 10 * 60_000; // ms
 
@@ -21,12 +22,14 @@ export interface Progress { step: string; done: number; of: number; seconds: num
 /** The student's own; `place`: 1 is next, null once it is claimed. */
 export interface Hand { seconds: number; place: number | null; claimed_by: string | null }
 /** How long a live session is kept, in seconds; `extendable_to`: the most that could be left; `idle`: what comes if nobody uses it. */
-export interface Kept {
+export interface Lifetime {
   rest: "awake" | "asleep" | "stopped";
   deadline: { seconds_left: number; extendable_to: number } | null;
   idle: { seconds_left: number; then: "asleep" | "stopped" | "ended" } | null;
 }
-export interface Session extends Kept {
+/** The files from before a reset. */
+export interface Kept { at: string; until: string }
+export interface Session extends Lifetime {
   at: number; // ms: when the answer came, by this page's clock
   id: string;
   state: "starting" | "live" | "ended";
@@ -36,7 +39,11 @@ export interface Session extends Kept {
   error: { code: string; message: string } | null;
   course: { id: string; title: string };
   lesson: { id: string; title: string; minutes: number; position: number };
-  ended: { seconds_ago: number; by: "student" | "idle" | "deadline" | "other" } | null;
+  restarting?: boolean; // then it has no terminals
+  ended: { seconds_ago: number; by: "student" | "idle" | "deadline" | "reset" | "other"; successor?: string | null } | null;
+  acted?: { who: string; act: Act["act"]; at: string } | null; // by an instructor, last
+  kept?: Kept | null;
+  upload_most?: number; // bytes
   next: { id: string; title: string } | null; // lesson
   hand: Hand | null;
 }
@@ -45,7 +52,7 @@ export interface LiveTerminal {
   id: string; title: string | null; position: number; command: string | null;
   state: "typing" | "running" | "idle" | "away"; quiet_seconds: number | null;
 }
-export interface LiveSession extends Kept {
+export interface LiveSession extends Lifetime {
   id: string; student: { id: string; name: string }; lesson: { id: string; title: string };
   state: "starting" | "live"; seconds: number; terminals: LiveTerminal[];
 }
@@ -60,6 +67,9 @@ export interface Live {
 export interface Rules { watching: "off" | "notice"; assisting: "off" | "ask" | "allow" }
 export interface Audit { id: string; who: string; whom: string; session: string; terminal: string | null; role: "assistant" | "extender"; from: string; to: string; bytes: number }
 
+/** What an instructor did to a student's lab. */
+export interface Act { id: number; who: string; whom: string; session: string; lesson: string; act: "restart" | "reset" | "end"; at: string }
+
 export class ApiError extends Error {
   readonly status: number; // 0: no answer at all
   readonly code: string;
@@ -73,8 +83,8 @@ export class ApiError extends Error {
   }
 }
 
-async function call<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: unknown): Promise<T> {
-  const request: RequestInit = { method, credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(TIMEOUT) };
+async function call<T>(method: "GET" | "POST" | "PATCH" | "DELETE", path: string, body?: unknown, timeout = TIMEOUT): Promise<T> {
+  const request: RequestInit = { method, credentials: "same-origin", cache: "no-store", signal: AbortSignal.timeout(timeout) };
   request.headers = { Accept: "application/json", ...(body !== undefined && { "Content-Type": "application/json" }) };
   if (body !== undefined) request.body = JSON.stringify(body);
   let response: Response;
@@ -115,9 +125,18 @@ export const api = {
   lessons: () => call<{ lessons: Lesson[] }>("GET", "/api/lessons"),
   start: (lesson: string) => call<{ id: string }>("POST", "/api/sessions", { lesson }),
   session: async (session: string) => kept(await call<Session>("GET", `/api/sessions/${id(session)}`)),
-  extend: (session: string, stay: boolean) => call<Kept>("POST", `/api/sessions/${id(session)}/extend`, { stay }),
-  extendFor: (course: string, session: string) => call<Kept>("POST", `/api/courses/${id(course)}/sessions/${id(session)}/extend`),
+  extend: (session: string, stay: boolean) => call<Lifetime>("POST", `/api/sessions/${id(session)}/extend`, { stay }),
+  extendFor: (course: string, session: string) => call<Lifetime>("POST", `/api/courses/${id(course)}/sessions/${id(session)}/extend`),
   end: (session: string) => call<null>("DELETE", `/api/sessions/${id(session)}`),
+  restart: (session: string) => call<null>("POST", `/api/sessions/${id(session)}/restart`, undefined, SLOW),
+  reset: (session: string) => call<{ id: string }>("POST", `/api/sessions/${id(session)}/reset`),
+  restore: (session: string) => call<{ id: string }>("POST", `/api/sessions/${id(session)}/restore`),
+  act: (course: string, session: string, act: Act["act"]) =>
+    call<null>("POST", `/api/courses/${id(course)}/sessions/${id(session)}/acts`, { act }, SLOW),
+  acts: (course: string) => call<{ acts: Act[] }>("GET", `/api/courses/${id(course)}/acts`),
+  homePath: (session: string) => `/api/sessions/${id(session)}/home.tar.gz`,
+  /** Whether it can be fetched now: of a download that fails the page hears nothing. */
+  homeReady: (session: string) => call<null>("GET", `/api/sessions/${id(session)}/home.tar.gz?check=1`),
   courses: () => call<{ courses: Course[] }>("GET", "/api/courses"),
   live: (course: string) => call<Live>("GET", `/api/courses/${id(course)}/live`),
   rules: (course: string) => call<Rules>("GET", `/api/courses/${id(course)}/rules`),
@@ -133,6 +152,28 @@ export const api = {
     call<null>("PATCH", `/api/sessions/${id(session)}/terminals/${id(terminal)}`, { title }),
   closeTerminal: (session: string, terminal: string) => call<null>("DELETE", `/api/sessions/${id(session)}/terminals/${id(terminal)}`),
 };
+
+/** A file into the lab, with its progress: fetch has none for what is sent. */
+export function upload(session: string, file: File, sent: (bytes: number) => void, signal: AbortSignal): Promise<{ name: string; folder: string }> {
+  return new Promise((resolve, reject) => {
+    const request = new XMLHttpRequest();
+    const away = () => reject(new ApiError(0, "unreachable", navigator.onLine ? text.errors.unreachable : text.errors.offline));
+    request.open("PUT", `/api/sessions/${id(session)}/files/${id(file.name)}`);
+    request.setRequestHeader("Content-Type", "application/octet-stream");
+    request.setRequestHeader("Accept", "application/json");
+    request.upload.addEventListener("progress", (event) => sent(event.loaded));
+    request.addEventListener("error", away);
+    request.addEventListener("abort", away);
+    request.addEventListener("load", () => {
+      const answer = parse(request.responseText) as { name: string; folder: string; error?: { code?: string; message?: string } } | null;
+      if (request.status === 201 && answer) return resolve(answer);
+      const { code = `http_${request.status}`, message = text.errors.answered(request.status) } = answer?.error ?? {};
+      reject(new ApiError(request.status, code, message));
+    });
+    signal.addEventListener("abort", () => request.abort());
+    request.send(file);
+  });
+}
 
 export function asApiError(error: unknown): ApiError {
   return error instanceof ApiError ? error : new ApiError(0, "page", String(error));

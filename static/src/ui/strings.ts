@@ -91,7 +91,10 @@ const english = {
     opening: "Opening your lab",
     trying: "Trying again by itself.",
     failed: "The lab could not be started",
-    ended: { student: "You ended the lab", idle: "The lab has ended: nobody used it for a long time", deadline: "The lab has ended: its time was over", other: "The lab has ended" },
+    ended: { student: "You ended the lab", idle: "The lab has ended: nobody used it for a long time", deadline: "The lab has ended: its time was over",
+      reset: "The lab was reset", other: "The lab has ended" },
+    endedBy: (who: string) => `${who} has ended the lab`,
+    keptText: (until: Date) => `Files from before a reset are kept until ${day(until)}: start the lesson again, then restore them from the menu.`,
     endedText: "The container and everything in it are deleted. What remains is the lesson's text and that you did it.",
     endedNextLesson: (title: string) => `Next lesson: ${title}`,
     endedAgain: "Starting this lesson again gives you a fresh container.",
@@ -110,6 +113,84 @@ const english = {
     noLesson: "This lesson has no text. The terminal is all yours.",
     splitter: "Width of the lesson",
     noTerminal: "No terminal is open. Your container is still there, with all your files.",
+  },
+
+  remake: {
+    restart: "Restart the container…",
+    restartHint: "Ends all programs. Your files stay.",
+    reset: "Reset the lab…",
+    resetHint: "Back to the lesson's start. Your files are kept for a week.",
+    restore: "Restore earlier files…",
+    restoreHint: (at: Date, until: Date) => `From before the reset of ${moment(at)}, kept until ${day(until)}.`,
+    titles: { restart: "Restart the container?", reset: "Reset this lab?", restore: "Restore the files from before the reset?" },
+    actions: { restart: "Restart", reset: "Reset", restore: "Restore" },
+    lost: "What is lost",
+    stays: "What stays",
+    losses: {
+      restart: "Every program that runs in it, in all terminals, and what is in /tmp and other memory. All terminals close and a new one opens.",
+      reset: "Every program that runs. All terminals close.",
+      restore: "Every program that runs. All terminals close.",
+    },
+    stayings: {
+      restart: "All your files, and the lab itself.",
+      reset: (kept: boolean) => "Nothing of yours is in the new lab, but the old one is kept for a week, with all its files: “Restore earlier files” brings it back." +
+        (kept ? " What is kept from an earlier reset is deleted now." : ""),
+      restore: (at: Date) => `You get the lab back as you left it ${moment(at)}, with all its files. What you have now is kept in its place for a week: restoring once more brings it back.`,
+    },
+    reload: "If only the page misbehaves, reload it with the browser: that loses nothing at all.",
+    busy: { restart: "Restarting your container…", reset: "Resetting your lab…", restore: "Restoring your files…" },
+    byOther: (who: string) => `${who} restarts your container…`,
+    restarted: "Your container was restarted.",
+    done: {
+      reset: "This lab is fresh. Your files from before are kept for a week: Menu, Restore earlier files.",
+      restore: "Your files are back. What you had in between is kept for a week: Menu, Restore earlier files.",
+    },
+    resetBy: (who: string) => `${who} has reset this lab for you. Your files from before are kept for a week: Menu, Restore earlier files.`,
+    elsewhere: "This lab was reset or restored on another page of yours.",
+  },
+
+  files: {
+    download: "Download my work",
+    downloadHint: "Your home folder with everything in it, as one .tar.gz.",
+    downloading: "Your browser is downloading your home folder.",
+    choose: "Upload files…",
+    chooseHint: (most: string) => `Into ~/uploads, at most ${most} each. Or drop them on this page.`,
+    upload: (name: string) => `Upload of ${name}`,
+    sending: (name: string, sent: string, of: string) => `Uploading ${name}: ${sent} of ${of}`,
+    stored: (name: string, path: string) => `${name} is stored as ${path}`,
+    failed: (name: string) => `${name} was not uploaded.`,
+    tooLarge: (most: string) => `It is larger than ${most}, which is the most that a file may have here`,
+    noFolders: "Folders can't be dropped here: pack them into one file first.",
+    drop: "Drop files to put them into ~/uploads",
+    most: (most: string) => `At most ${most} each. Nothing is overwritten.`,
+  },
+
+  acts: {
+    column: "For the student",
+    buttons: { restart: "Restart…", reset: "Reset…", end: "End…" },
+    labels: {
+      restart: (student: string) => `Restart ${student}'s container`,
+      reset: (student: string) => `Reset ${student}'s lab`,
+      end: (student: string) => `End ${student}'s lab`,
+    },
+    texts: {
+      restart: "All programs in it end and its terminals close. Files stay, and a new terminal opens.",
+      reset: "The student gets a fresh container at once. The old one is kept for a week with all its files: the student can restore it.",
+      end: "The container and everything in it is deleted. This can't be undone.",
+    },
+    told: "The student is told that it was you, and it is written down for good.",
+    actions: { restart: "Restart", reset: "Reset", end: "End the lab" },
+    busy: "Working on it…",
+    done: {
+      restart: (student: string) => `${student}'s container was restarted.`,
+      reset: (student: string) => `${student}'s lab was reset.`,
+      end: (student: string) => `${student}'s lab was ended.`,
+    },
+    account: "Who restarted, reset or ended a lab for whom",
+    what: "Kept for good, and nobody can change it. What students do themselves isn't listed.",
+    none: "Nobody has done that in this course yet.",
+    columns: ["When", "Who", "For whom", "Lesson", "What"],
+    names: { restart: "restarted", reset: "reset", end: "ended" },
   },
 
   code: {
@@ -357,6 +438,7 @@ const english = {
     keyRow: "Row of keys",
     keyRowNames: { auto: "on touch screens", on: "always", off: "never" },
     end: "End the lab…",
+    endHint: "Deletes the container and all files in it.",
   },
 
   shortcuts: {
@@ -385,6 +467,13 @@ export function plural(count: number, one: string, many = `${one}s`): string {
   return `${count.toLocaleString("en")} ${count === 1 ? one : many}`;
 }
 
+/** Of bytes, as people say it. */
+export function size(bytes: number): string {
+  const units = ["bytes", "KiB", "MiB", "GiB"];
+  const at = Math.min(units.length - 1, Math.floor(Math.log2(Math.max(1, bytes)) / 10));
+  return `${(bytes / 1024 ** at).toLocaleString("en", { maximumFractionDigits: at < 2 ? 0 : 1 })} ${units[at]}`;
+}
+
 function ordinal(place: number): string {
   const ends: Partial<Record<Intl.LDMLPluralRule, string>> = { one: "st", two: "nd", few: "rd" };
   return `${place}${ends[new Intl.PluralRules("en", { type: "ordinal" }).select(place)] ?? "th"}`;
@@ -394,6 +483,14 @@ function ordinal(place: number): string {
 export function clock(seconds: number): string {
   const minutes = Math.ceil(seconds / 60);
   return `${Math.floor(minutes / 60)}:${String(minutes % 60).padStart(2, "0")}`;
+}
+
+function day(at: Date): string {
+  return at.toLocaleDateString("en", { weekday: "long", day: "numeric", month: "long" });
+}
+
+function moment(at: Date): string {
+  return at.toLocaleString("en", { weekday: "short", hour: "2-digit", minute: "2-digit" });
 }
 
 /** Roughly, as people say it. */
