@@ -32,7 +32,3 @@ CREATE TABLE timetable (
     CHECK (ends_at > starts_at)
 );
 CREATE INDEX timetable_course ON timetable (course_id, starts_at);
-
--- An instructor's extension is accounted for like their typing; it is about no single terminal (terminal_id '').
-ALTER TABLE audits DROP CONSTRAINT audits_role_check;
-ALTER TABLE audits ADD CONSTRAINT audits_role_check CHECK (role IN ('assistant', 'extender'));

@@ -28,7 +28,7 @@ CREATE TABLE acts (
     course_id text NOT NULL,
     session_id text NOT NULL,
     lesson_title text NOT NULL,
-    act text NOT NULL CHECK (act IN ('restart', 'reset', 'end'))
+    act text NOT NULL CHECK (act IN ('extend', 'restart', 'reset', 'end'))
 );
 CREATE INDEX acts_course ON acts (course_id, id);
 CREATE INDEX acts_session ON acts (session_id, id);

@@ -172,7 +172,7 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     starts.used = pool.look
     app[keys.METRICS].watch(hub, lxd, starts, pool)
     sessions = app[keys.SESSIONS] = Sessions(store, starts, clearing, power, hub, bus)
-    app[keys.ACTS] = Acts(store, app[keys.CLASSROOM], sessions)
+    app[keys.ACTS] = Acts(store, app[keys.CLASSROOM], sessions, keeping)
     app[keys.KEEPER] = Keeper(store, sessions, containers, shells, presence, bus, patience(settings), now)
     app[keys.RECONCILER] = Reconciler(store, lxd, containers, clearing, power)
     tunnels = Tunnels(hub, feeds)

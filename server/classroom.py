@@ -17,7 +17,6 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/api/courses", courses),
         web.get(f"/api/courses/{{id:{COURSE}}}/live", live),
-        web.post(f"/api/courses/{{id:{COURSE}}}/sessions/{{session:{ID}}}/extend", extend),
         web.post(f"/api/hands/{{id:{ID}}}/claim", claim),
         web.post(f"/api/hands/{{id:{ID}}}/resolve", resolve),
     ]
@@ -41,13 +40,6 @@ async def live(request: web.Request) -> web.Response:
             "hands": [_hand(hand) for hand in hands],
         }
     )
-
-
-async def extend(request: web.Request) -> web.Response:
-    user = await auth.signed_in(request)
-    course, session = request.match_info["id"], request.match_info["session"]
-    kept = await request.app[keys.KEEPING].extend_for(session, course, user.id)
-    return web.json_response(shown_kept(kept))
 
 
 async def claim(request: web.Request) -> web.Response:

@@ -78,7 +78,7 @@ def _account(account: Account) -> dict[str, Any]:
         "who": account.who_name,
         "whom": account.whom_name,
         "session": account.session_id,
-        "terminal": account.terminal_id or None,
+        "terminal": account.terminal_id,
         "role": account.role,
         "from": account.began.isoformat(),
         "to": account.ended.isoformat(),

@@ -1,9 +1,10 @@
-"""Acts: what an instructor may do to a student's lab from the course's page. Each is written down before it is done."""
+"""Acts: what an instructor may do to a student's lab from the course's page. Each is written down, before it is done or as it is."""
 
 import structlog
 
 from terminals.classroom import Classroom
 from terminals.errors import Conflict, Invalid, NotFound
+from terminals.keeping import Keeping
 from terminals.sessions import Sessions
 from terminals.store import Store
 from terminals.store.acts import Act
@@ -11,16 +12,17 @@ from terminals.store.sessions import Session
 
 log = structlog.get_logger(__name__)
 
-KINDS = ("restart", "reset", "end")
+KINDS = ("extend", "restart", "reset", "end")
 
 
 class Acts:
     """The verbs, and their account."""
 
-    def __init__(self, store: Store, classroom: Classroom, sessions: Sessions) -> None:
+    def __init__(self, store: Store, classroom: Classroom, sessions: Sessions, keeping: Keeping) -> None:
         self._store = store
         self._classroom = classroom
         self._sessions = sessions
+        self._keeping = keeping
 
     async def do(self, user: int, course: str, session: str, act: str) -> None:
         """`act` (`KINDS`) by an instructor of the course, to a lab of one of its students.
@@ -28,7 +30,7 @@ class Acts:
         Raises:
             NotFound: there is no such running lab in the course, or `user` doesn't teach it: nobody is told which.
             Invalid: there is no such act.
-            Conflict: it isn't live.
+            Conflict: it isn't live, or can't be extended any further.
         """
         if act not in KINDS:
             raise Invalid(f"Send {{act}}: one of {', '.join(KINDS)}")
@@ -38,9 +40,12 @@ class Acts:
             raise NotFound("There is no such lab in this course, or it has ended")
         if act != "end" and target.state != "live":
             raise Conflict("This lab is still starting", code="not_live")
-        await self._store.acts.add(user, session, act)
+        if act == "extend":
+            await self._keeping.extend(session, user)
+        else:
+            await self._store.acts.add(user, session, act)
+            await self._apply(target, act)
         log.info("act_done", session=session, user=user, act=act, whom=target.user_id)
-        await self._apply(target, act)
 
     async def of_course(self, course: str, user: int) -> list[Act]:
         """What was done in the course, the newest first, for one of its instructors.

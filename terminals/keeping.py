@@ -6,7 +6,7 @@ from datetime import datetime
 
 import structlog
 
-from terminals.errors import Conflict, NotFound
+from terminals.errors import Conflict
 from terminals.store import Store
 from terminals.store.lives import Life, Patience
 
@@ -63,32 +63,18 @@ class Keeping:
         await self._store.lives.use([session], self._now())
         return await self._live(session)
 
-    async def extend(self, session: str) -> Kept:
-        """By its student, who is there then.
+    async def extend(self, session: str, instructor: int | None = None) -> Kept:
+        """By its student, who is there then, or by an instructor, which is written down in the same moment.
 
         Raises:
             Conflict: it isn't live, or can't be extended any further (`at_maximum`).
         """
-        return await self._extend(session, None)
-
-    async def extend_for(self, session: str, course: str, user: int) -> Kept:
-        """By an instructor of the course; it is accounted for.
-
-        Raises:
-            NotFound: no such session in a course that `user` teaches: nobody is told which.
-            Conflict: as `extend`.
-        """
-        if not await self._store.courses.holds(course, session, user):
-            raise NotFound("There is no such lab in a course that you teach")
-        return await self._extend(session, user)
-
-    async def _extend(self, session: str, user: int | None) -> Kept:
         await self.stay(session)
-        extended = await self._store.lives.extend(session, self._now(), self._patience, user)
+        extended = await self._store.lives.extend(session, self._now(), self._patience, instructor)
         kept = await self._live(session)
         if not extended:
             raise Conflict(AT_MOST.format(minutes=kept.seconds_left // 60), code="at_maximum")
-        log.info("session_extended", session=session, seconds_left=kept.seconds_left, instructor=user)
+        log.info("session_extended", session=session, seconds_left=kept.seconds_left, instructor=instructor)
         return kept
 
     async def _live(self, session: str) -> Kept:

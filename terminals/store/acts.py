@@ -1,4 +1,4 @@
-"""Acts: which instructor restarted, reset or ended whose lab, and when. Rows are only ever added."""
+"""Acts: which instructor extended, restarted, reset or ended whose lab, and when. Rows are only ever added."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -21,7 +21,7 @@ class Act:
     session_id: str
     lesson_title: str
     act: str
-    """restart, reset or end."""
+    """extend, restart, reset or end."""
 
 
 class Acts:

@@ -87,14 +87,6 @@ class Courses:
         await self._database.run(sql, row["id"], user)
         return row["id"], row["title"]
 
-    async def holds(self, course: str, session: str, user: int) -> bool:
-        """Whether the session is one of the course's, and the user an instructor of it."""
-        sql = """
-            SELECT EXISTS (SELECT FROM sessions s JOIN lessons l ON l.id = s.lesson_id JOIN enrolments e
-                ON e.course_id = l.course_id AND e.user_id = $3 AND e.role = 'instructor'
-                WHERE s.id = $2 AND l.course_id = $1)"""
-        return bool(await self._database.value(sql, course, session, user))
-
     async def taught(self, user: int) -> list[Course]:
         """Those that the user is an instructor of."""
         return [Course(**row) for row in await self._database.fetch(f"{_COURSES} ORDER BY c.title, c.id", user)]

@@ -6,7 +6,7 @@ Whoever asks says what time it is: no question here asks the database's clock.
 from dataclasses import astuple, dataclass
 from datetime import datetime
 
-from terminals.store.database import Database, new_id
+from terminals.store.database import Database
 
 LEAST_LIFE, LIFE_FACTOR = 240, 3
 """Minutes that a lab has at least; or so many times what its lesson is expected to take: nobody slow is cut short."""
@@ -115,7 +115,7 @@ class Lives:
         await self._database.run(sql, session, now)
 
     async def extend(self, session: str, now: datetime, patience: Patience, instructor: int | None = None) -> bool:
-        """Moves the deadline `EXTENSION` further, as far as it may; what an instructor moves is accounted for in the same moment.
+        """Moves the deadline `EXTENSION` further, as far as it may; what an instructor moves is among `acts` in the same moment.
 
         False: it isn't live, or is as far as it may.
         """
@@ -124,13 +124,13 @@ class Lives:
             moved AS (UPDATE sessions s SET extended = s.extended + 1,
                 deadline = least(greatest(life.plain, $1) + make_interval(mins => $9), life.limit_at)
                 FROM life WHERE s.id = life.session AND greatest(life.plain, $1) < life.limit_at
-                RETURNING s.id, s.user_id, life.course_id),
-            noted AS (INSERT INTO audits (grant_id, who, who_name, whom, whom_name, course_id, session_id, terminal_id,
-                role, began, ended, bytes)
-                SELECT $11, w.id, w.name, m.id, m.name, moved.course_id, moved.id, '', 'extender', $1, $1, 0
-                FROM moved JOIN users w ON w.id = $10 JOIN users m ON m.id = moved.user_id)
+                RETURNING s.id, s.user_id, s.lesson_id),
+            noted AS (INSERT INTO acts (at, who, who_name, whom, whom_name, course_id, session_id, lesson_title, act)
+                SELECT $1, w.id, w.name, m.id, m.name, l.course_id, moved.id, l.title, 'extend'
+                FROM moved JOIN users w ON w.id = $10 JOIN users m ON m.id = moved.user_id
+                JOIN lessons l ON l.id = moved.lesson_id)
             SELECT count(*) FROM moved"""
-        values = (*_times(now, patience), session, EXTENSION, instructor, new_id())
+        values = (*_times(now, patience), session, EXTENSION, instructor)
         return bool(await self._database.value(sql, *values))
 
     # -- rest ----------------------------------------------------------------------------------------------------------

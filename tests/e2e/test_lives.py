@@ -489,21 +489,19 @@ async def test_an_instructor_extends_and_it_is_accounted_for(
     teacher: User = await make_user(server.url, role=None, name="Ms Rivera")
     await enrol(store, teacher, "instructor")
     session = await session_of(page, store)
-    path = f"/api/courses/{COURSE}/sessions/{session}/extend"
-    assert (await teacher.call("POST", path))["deadline"]["seconds_left"] >= 5 * 3600 - 60
+    path = f"/api/courses/{COURSE}/sessions/{session}/acts"
+    await teacher.call("POST", path, {"act": "extend"}, 202)
     [seat] = (await teacher.call("GET", f"/api/courses/{COURSE}/live"))["sessions"]
     assert 5 * 3600 - 60 <= seat["deadline"]["seconds_left"] <= 5 * 3600
-    [audit] = [
-        each
-        for each in (await teacher.call("GET", f"/api/courses/{COURSE}/audits"))["audits"]
-        if each["session"] == session
-    ]
-    assert (audit["who"], audit["role"], audit["terminal"], audit["bytes"]) == ("Ms Rivera", "extender", None, 0)
+    acts = (await teacher.call("GET", f"/api/courses/{COURSE}/acts"))["acts"]
+    [act] = [each for each in acts if each["session"] == session]
+    assert (act["who"], act["act"]) == ("Ms Rivera", "extend")
     await store.courses.keep(COURSE, [None, None, None, 300])
-    refused = await teacher.call("POST", path, status=409)
+    refused = await teacher.call("POST", path, {"act": "extend"}, 409)
     assert refused["error"]["code"] == "at_maximum"
-    assert len(await store.audits.of_session(session)) == 1, "what wasn't done isn't accounted for"
-    await teacher.call("POST", f"/api/courses/linux-basics/sessions/{session}/extend", status=404)
+    acts = (await teacher.call("GET", f"/api/courses/{COURSE}/acts"))["acts"]
+    assert len([each for each in acts if each["session"] == session]) == 1, "what wasn't done isn't accounted for"
+    await teacher.call("POST", f"/api/courses/linux-basics/sessions/{session}/acts", {"act": "extend"}, 404)
 
 
 # -- the timetable -----------------------------------------------------------------------------------------------------

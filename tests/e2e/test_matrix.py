@@ -51,7 +51,6 @@ API: dict[tuple[str, str], Rule] = {
     ("POST", "/api/sessions/{id}/hand"): Rule(STUDENT, 201, {"terminal": None}),
     ("DELETE", "/api/sessions/{id}/hand"): Rule(STUDENT, 204, spoils=True),
     ("POST", "/api/sessions/{id}/extend"): Rule(STUDENT),
-    ("POST", "/api/courses/{course}/sessions/{session}/extend"): Rule(INSTRUCTOR),
     ("POST", "/api/sessions/{id}/restart"): Rule(STUDENT, spoils=True),
     ("POST", "/api/sessions/{id}/reset"): Rule(STUDENT, 202, spoils=True),
     ("POST", "/api/sessions/{id}/restore"): Rule(STUDENT, 202, spoils=True),

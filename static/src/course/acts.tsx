@@ -7,15 +7,16 @@ import { text } from "../ui/strings.ts";
 import { announce } from "../ui/ui.tsx";
 
 const words = text.acts;
-const KINDS: readonly Act["act"][] = ["restart", "reset", "end"];
+type Asked = Exclude<Act["act"], "extend">; // that is beside the deadline, and needs no question
+const KINDS: readonly Asked[] = ["restart", "reset", "end"];
 
 export interface ActsProps { course: string; session: LiveSession; done: () => void; complain: (error: ApiError) => void }
 
 export function Acts({ course, session, done, complain }: ActsProps) {
-  const [asked, setAsked] = useState<Act["act"] | null>(null);
+  const [asked, setAsked] = useState<Asked | null>(null);
   const [busy, setBusy] = useState(false);
   const { name } = session.student;
-  const act = async (kind: Act["act"]) => {
+  const act = async (kind: Asked) => {
     setAsked(null);
     setBusy(true);
     announce(words.busy);

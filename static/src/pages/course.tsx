@@ -4,7 +4,7 @@ import { useEffect, useMemo, useReducer, useRef, useState } from "preact/hooks";
 import { Acts } from "../course/acts.tsx";
 import { Hands } from "../course/hands.tsx";
 import { api, type ApiError, asApiError, goToSignIn, keepSignedIn, type Live, type LiveSession, type LiveTerminal } from "../ui/api.ts";
-import { clock, duration, text } from "../ui/strings.ts";
+import { clock, text } from "../ui/strings.ts";
 import { Account, announce, ErrorNote, Header, show } from "../ui/ui.tsx";
 import "../css/pages.css";
 
@@ -138,8 +138,8 @@ function Board({ id, me }: { id: string; me: string }) {
   useEffect(() => { if (live) document.title = `${live.course.title} · ${text.product}`; }, [live?.course.title]);
   const extend = async ({ id: session, student }: LiveSession) => {
     try {
-      const { deadline } = await api.extendFor(id, session);
-      if (deadline) announce(text.course.extended(student.name, duration(deadline.seconds_left)));
+      await api.act(id, session, "extend");
+      announce(text.course.extended(student.name));
       again();
     } catch (failure) {
       setError(asApiError(failure));

@@ -46,8 +46,8 @@ function Row({ audit }: { audit: Audit }) {
       <td><time dateTime={audit.from}>{words.when(from)}</time></td>
       <th scope="row">{audit.who}</th>
       <td>{audit.whom}</td>
-      <td>{audit.role === "extender" ? "–" : duration(seconds)}</td>
-      <td class="cell-bytes">{audit.role === "extender" ? words.extended : words.bytes(audit.bytes)}</td>
+      <td>{duration(seconds)}</td>
+      <td class="cell-bytes">{words.bytes(audit.bytes)}</td>
     </tr>
   );
 }

@@ -65,10 +65,10 @@ export interface Live {
 }
 
 export interface Rules { watching: "off" | "notice"; assisting: "off" | "ask" | "allow" }
-export interface Audit { id: string; who: string; whom: string; session: string; terminal: string | null; role: "assistant" | "extender"; from: string; to: string; bytes: number }
+export interface Audit { id: string; who: string; whom: string; session: string; terminal: string; role: "assistant"; from: string; to: string; bytes: number }
 
 /** What an instructor did to a student's lab. */
-export interface Act { id: number; who: string; whom: string; session: string; lesson: string; act: "restart" | "reset" | "end"; at: string }
+export interface Act { id: number; who: string; whom: string; session: string; lesson: string; act: "extend" | "restart" | "reset" | "end"; at: string }
 
 export class ApiError extends Error {
   readonly status: number; // 0: no answer at all
@@ -126,7 +126,6 @@ export const api = {
   start: (lesson: string) => call<{ id: string }>("POST", "/api/sessions", { lesson }),
   session: async (session: string) => kept(await call<Session>("GET", `/api/sessions/${id(session)}`)),
   extend: (session: string, stay: boolean) => call<Lifetime>("POST", `/api/sessions/${id(session)}/extend`, { stay }),
-  extendFor: (course: string, session: string) => call<Lifetime>("POST", `/api/courses/${id(course)}/sessions/${id(session)}/extend`),
   end: (session: string) => call<null>("DELETE", `/api/sessions/${id(session)}`),
   restart: (session: string) => call<null>("POST", `/api/sessions/${id(session)}/restart`, undefined, SLOW),
   reset: (session: string) => call<{ id: string }>("POST", `/api/sessions/${id(session)}/reset`),

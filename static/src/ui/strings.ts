@@ -67,7 +67,7 @@ const english = {
     states: { typing: "typing", running: "running", idle: "idle", away: "away", starting: "starting", asleep: "asleep", stopped: "stopped" },
     extend: "Extend",
     extendOf: (student: string) => `Extend ${student}'s lab by an hour`,
-    extended: (student: string, left: string) => `${student}'s lab has ${left} left.`,
+    extended: (student: string) => `${student}'s lab ends an hour later.`,
     stateHints: {
       typing: "typed within the last seconds", running: "a program runs", idle: "the shell waits", away: "nobody has it open",
       starting: "the container is being made", asleep: "nobody used it: it wakes when its student opens it",
@@ -186,11 +186,11 @@ const english = {
       reset: (student: string) => `${student}'s lab was reset.`,
       end: (student: string) => `${student}'s lab was ended.`,
     },
-    account: "Who restarted, reset or ended a lab for whom",
+    account: "Who extended, restarted, reset or ended a lab for whom",
     what: "Kept for good, and nobody can change it. What students do themselves isn't listed.",
     none: "Nobody has done that in this course yet.",
     columns: ["When", "Who", "For whom", "Lesson", "What"],
-    names: { restart: "restarted", reset: "reset", end: "ended" },
+    names: { extend: "extended", restart: "restarted", reset: "reset", end: "ended" },
   },
 
   code: {
@@ -351,7 +351,6 @@ const english = {
     what: "Kept for good, and nobody can change it. What was typed is not kept.",
     none: "Nobody has typed in a student's terminal yet.",
     columns: ["When", "Who", "In whose terminal", "For", "Typed"],
-    extended: "extended the lab",
     when: (at: Date) => at.toLocaleString("en", { dateStyle: "medium", timeStyle: "short" }),
     bytes: (count: number) => plural(count, "byte"),
   },
