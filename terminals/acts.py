@@ -1,4 +1,4 @@
-"""Acts: what an instructor may do to a student's lab from the course's page. Each is written down, before it is done or as it is."""
+"""Acts: what an instructor may do to a student's lab from the course's page. Each is written down, before or while it is done."""
 
 import structlog
 

@@ -22,12 +22,13 @@ from terminals.janitor import LEADER
 from terminals.keeper import Keeper
 from terminals.keeping import Keeping
 from terminals.lxd import Lxd
+from terminals.power import Power
 from terminals.presence import Presence
 from terminals.sessions import Sessions
 from terminals.shells import Shells
 from terminals.starts import Starts
 from terminals.store import Store
-from terminals.store.lessons import Needs, Text
+from terminals.store.lessons import Text, Wants
 from terminals.store.lives import Patience
 from tests.client import Closed, Page, User
 from tests.conftest import Server
@@ -63,11 +64,11 @@ class House:
         self.store, self.lxd, self.clock = store, lxd, Clock()
         self.containers = kind(lxd, holder, os.environ["LXD_POOL"], os.environ.get("DEPLOYMENT", "educenter"), {})
         self.presence, self.bus = Presence(redis, "keeper"), Bus(redis)
-        clearing = Clearing(store, self.containers)
-        starts = Starts(store, self.containers, clearing, "keeper", 1)
+        clearing, power = Clearing(store, self.containers), Power(store, self.containers)
+        starts = Starts(store, self.containers, clearing, power, "keeper", 1)
         feeds = Feeds(redis, "keeper")
         hub = Hub(store, lxd, holder, self.containers, self.presence, feeds, "keeper", None, None)
-        sessions = Sessions(store, starts, clearing, hub, self.bus)
+        sessions = Sessions(store, starts, clearing, power, hub, self.bus)
         shells = Shells(lxd, holder)
         self.keeper = Keeper(
             store, sessions, self.containers, shells, self.presence, self.bus, patience, now=self.clock
@@ -124,7 +125,7 @@ async def house(make_house: Callable[..., House]) -> House:
 async def course(store: Store) -> AsyncIterator[str]:
     """With one short lesson in busybox, a policy of the settings' and no class."""
     await store.courses.put(COURSE, "Kept")
-    needs = Needs(image="busybox", memory="128MiB", processes=100, disk="1GiB")
+    needs = Wants(image="busybox", memory="128MiB", processes=100, disk="1GiB")
     await store.lessons.put(LESSON, COURSE, 1, Text("To be kept", 20), needs)
     await store.courses.keep(COURSE, [None] * 4)
     yield COURSE
@@ -334,7 +335,7 @@ async def test_a_deadline_never_cuts_a_slow_student_and_moves_by_an_hour_up_to_i
     house.clock.to(began)
     await known(page, house, 1)
     assert await left() == 4 * 3600
-    needs = Needs(image="busybox", memory="128MiB", processes=100, disk="1GiB")
+    needs = Wants(image="busybox", memory="128MiB", processes=100, disk="1GiB")
     await store.lessons.put(LESSON, COURSE, 1, Text("A long one", 90), needs)
     assert await left() == 3 * 90 * 60, "three times what its lesson is expected to take, where that is more"
     assert (await house.keeping.extend(session)).seconds_left == 330 * 60, "and never beyond"
