@@ -211,7 +211,22 @@ async def flood(page: Page) -> None:
         await asyncio.sleep(0.01)
 
 
-async def test_a_start_while_lxd_is_away_fails_in_words_and_can_be_tried_again(
+async def test_a_start_waits_for_an_lxd_that_is_away(
+    make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str]
+) -> None:
+    proxy, url = lxd_proxy
+    server = make_server(LXD_URL=url)
+    server.start()
+    student: User = await make_user(server.url)
+    proxy.cut()
+    session = await delayed(student)
+    proxy.mend()
+    await student.until(session, "live")
+    async with student.page(await student.first_terminal(session)) as page:
+        assert await ask(page, "echo here") == "here"
+
+
+async def test_a_start_that_has_waited_for_lxd_too_long_fails_in_words_and_can_be_tried_again(
     make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str], store: Store
 ) -> None:
     proxy, url = lxd_proxy
@@ -219,7 +234,8 @@ async def test_a_start_while_lxd_is_away_fails_in_words_and_can_be_tried_again(
     server.start()
     student: User = await make_user(server.url)
     proxy.cut()
-    session = (await student.call("POST", "/api/sessions", {"lesson": "tiny-system"}, 202))["id"]
+    session = await delayed(student)
+    await store.database.run("UPDATE sessions SET created_at = now() - interval '1 hour' WHERE id = $1", session)
     async with asyncio.timeout(30):
         while (shown := await student.call("GET", f"/api/sessions/{session}"))["state"] != "ended":
             await asyncio.sleep(0.1)
@@ -227,6 +243,15 @@ async def test_a_start_while_lxd_is_away_fails_in_words_and_can_be_tried_again(
     assert "LXD" in shown["error"]["message"]
     proxy.mend()
     await student.start("tiny-system")
+
+
+async def delayed(student: User) -> str:
+    """A session whose start was tried and waits for LXD, as its student is told."""
+    session: str = (await student.call("POST", "/api/sessions", {"lesson": "tiny-system"}, 202))["id"]
+    async with asyncio.timeout(20):
+        while "restarting" not in (await student.call("GET", f"/api/sessions/{session}"))["progress"]["step"]:
+            await asyncio.sleep(0.1)
+    return session
 
 
 async def test_every_service_down_at_start_the_server_starts_and_says_what_is_missing(
@@ -243,24 +268,6 @@ async def test_every_service_down_at_start_the_server_starts_and_says_what_is_mi
     async with asyncio.timeout(10):
         while len(server.logged("dependency_away")) < 3:
             await asyncio.sleep(0.1)
-
-
-async def test_a_start_waits_for_an_lxd_that_is_away(
-    make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str]
-) -> None:
-    proxy, url = lxd_proxy
-    server = make_server(LXD_URL=url)
-    server.start()
-    student: User = await make_user(server.url)
-    proxy.cut()
-    session = (await student.call("POST", "/api/sessions", {"lesson": "tiny-system"}, 202))["id"]
-    async with asyncio.timeout(20):
-        while "restarting" not in (await student.call("GET", f"/api/sessions/{session}"))["progress"]["step"]:
-            await asyncio.sleep(0.1)
-    proxy.mend()
-    await student.until(session, "live")
-    async with student.page(await student.first_terminal(session)) as page:
-        assert await ask(page, "echo here") == "here"
 
 
 async def test_an_unused_session_is_put_to_sleep_and_one_over_its_deadline_is_ended_by_the_sweep(
