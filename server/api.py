@@ -8,8 +8,8 @@ from aiohttp import web
 from server import auth, keys
 from server.bodies import read_body
 from server.lives import shown_kept
-from terminals.containers import STEPS
 from terminals.errors import Invalid, NotFound
+from terminals.labs.containers import STEPS
 from terminals.store.database import ID
 from terminals.store.hands import Hand
 from terminals.store.lessons import Card

@@ -12,7 +12,7 @@ from typing import cast
 from aiohttp import WSMessage, web
 
 from server.peer import GONE
-from terminals.wire import BINARY, TEXT, Cutter, Taker, head
+from terminals.link.wire import BINARY, TEXT, Cutter, Taker, head
 
 PROTOCOL = "educenter.terminal.v1"
 MESSAGE_LIMIT = 32_768

@@ -10,12 +10,12 @@ from server.browser import CLOSE_TIMEOUT_S
 from server.closes import BROKEN, close
 from server.hello import Hello, read_json
 from server.peer import GONE, Peer
-from terminals import frames
 from terminals.errors import TerminalsError, Unavailable
-from terminals.flow import STEP as ACK_STEP
-from terminals.frames import BadFrame
+from terminals.link import frames
+from terminals.link.flow import STEP as ACK_STEP
+from terminals.link.frames import BadFrame
 from terminals.terminal import Terminal
-from terminals.viewer import Viewer
+from terminals.viewers.viewer import Viewer
 
 log = structlog.get_logger(__name__)
 

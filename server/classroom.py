@@ -6,7 +6,7 @@ from aiohttp import web
 
 from server import auth, keys
 from server.lives import shown_kept
-from terminals.classroom import Seat
+from terminals.school.classroom import Seat
 from terminals.store.courses import COURSE
 from terminals.store.database import ID
 from terminals.store.hands import Hand

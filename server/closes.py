@@ -14,7 +14,7 @@ from terminals.errors import (
     TerminalsError,
     Unavailable,
 )
-from terminals.frames import BadFrame
+from terminals.link.frames import BadFrame
 
 BAD_FRAME, STUCK, INTERNAL, UNKNOWN, AGAIN = 4400, 1008, 1011, 4404, 4503
 BY_KIND: dict[type[Exception], int] = {

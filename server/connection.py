@@ -12,9 +12,9 @@ from server.channel import Channel
 from server.forward import Forward
 from server.hello import Hello, read_hello
 from terminals.errors import Unavailable
-from terminals.frames import BadFrame
+from terminals.link.frames import BadFrame
 from terminals.terminal import Terminal
-from terminals.viewer import Viewer
+from terminals.viewers.viewer import Viewer
 
 log = structlog.get_logger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Sequence
 
 import structlog
 
-from terminals.bus import Bus
 from terminals.errors import NotFound
-from terminals.instances import Instances
+from terminals.fleet.bus import Bus
+from terminals.fleet.instances import Instances
 
 log = structlog.get_logger(__name__)
 

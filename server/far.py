@@ -6,9 +6,9 @@ from collections.abc import Iterable
 from aiohttp import WSMessage, WSMsgType
 
 from server.browser import EARLY_LIMIT, SEND_TIMEOUT_S
-from terminals import tunnel
-from terminals.tunnel import BUSY, Message, Tunnel
-from terminals.wire import Taker
+from terminals.fleet import tunnel
+from terminals.fleet.tunnel import BUSY, Message, Tunnel
+from terminals.link.wire import Taker
 
 HELD_LIMIT = 4 * EARLY_LIMIT
 """Bytes that may come after the other end was told to hold: what was on its way."""

@@ -12,10 +12,10 @@ from aiohttp import WSMsgType
 from server.browser import Browser
 from server.closes import close
 from server.tunnels import DIAL
-from terminals import tunnel
 from terminals.errors import TerminalsError, Unavailable
-from terminals.feeds import Feeds
-from terminals.tunnel import BUSY, LIMIT, OVERHEAD, Message, Tunnel, closing
+from terminals.fleet import tunnel
+from terminals.fleet.feeds import Feeds
+from terminals.fleet.tunnel import BUSY, LIMIT, OVERHEAD, Message, Tunnel, closing
 
 log = structlog.get_logger(__name__)
 

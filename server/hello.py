@@ -3,8 +3,8 @@
 import json
 from dataclasses import dataclass
 
-from terminals import frames
-from terminals.frames import BadFrame
+from terminals.link import frames
+from terminals.link.frames import BadFrame
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from server import auth, keys
 from server.api import own_session
 from server.middlewares import HEADERS
 from terminals.errors import Cut, Invalid, TerminalsError, TooLarge
-from terminals.homes import UPLOADS
+from terminals.labs.homes import UPLOADS
 from terminals.store.database import ID
 
 log = structlog.get_logger(__name__)

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from terminals.keeping import Kept
+from terminals.school.keeping import Kept
 
 
 def shown_kept(kept: Kept | None) -> dict[str, Any]:

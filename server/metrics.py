@@ -6,9 +6,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from terminals.hub import Hub
+from terminals.labs.pool import Pool
+from terminals.labs.starts import Starts
 from terminals.lxd import Lxd
-from terminals.pool import Pool
-from terminals.starts import Starts
 
 
 class Metrics:

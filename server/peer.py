@@ -5,7 +5,7 @@ from typing import Protocol
 
 from aiohttp import WSMessage
 
-from terminals.wire import Taker
+from terminals.link.wire import Taker
 
 GONE = (TimeoutError, ConnectionError)
 """What sending raises when the other end went away."""

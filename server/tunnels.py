@@ -11,11 +11,11 @@ from server.far import Far
 from server.hello import read_hello
 from server.peer import GONE
 from terminals.errors import Cut, NotFound, TerminalsError, Unavailable
-from terminals.feeds import Feeds
-from terminals.frames import BadFrame
+from terminals.fleet.feeds import Feeds
+from terminals.fleet.tunnel import Tunnel
 from terminals.hub import UNKNOWN, Hub
-from terminals.tunnel import Tunnel
-from terminals.viewer import Viewer
+from terminals.link.frames import BadFrame
+from terminals.viewers.viewer import Viewer
 
 log = structlog.get_logger(__name__)
 

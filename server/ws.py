@@ -11,7 +11,7 @@ from server.closes import BROKEN, close
 from server.connection import Connection
 from server.peer import GONE
 from terminals.errors import TerminalsError, Unavailable
-from terminals.frames import BadFrame
+from terminals.link.frames import BadFrame
 from terminals.store.database import ID
 
 log = structlog.get_logger(__name__)

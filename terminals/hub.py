@@ -10,21 +10,21 @@ from weakref import WeakValueDictionary
 
 import structlog
 
-from terminals.containers import Containers
-from terminals.door import Door
 from terminals.errors import Cut, Ended, Forbidden, Lost, NotFound, Refused, Taken, TerminalsError, Unavailable
-from terminals.exec import Attach, Exec
-from terminals.feeds import Feeds
-from terminals.grants import Grants
+from terminals.fleet.feeds import Feeds
+from terminals.fleet.presence import Facts, Presence
 from terminals.holder import Holder
+from terminals.labs.containers import Containers
+from terminals.link.door import Door
+from terminals.link.exec import Attach, Exec
 from terminals.lxd import Lxd
 from terminals.mirror import Mirror
-from terminals.presence import Facts, Presence
 from terminals.relays import Relays
-from terminals.screen import Screens
+from terminals.screens.screen import Screens
 from terminals.store import Store
 from terminals.store.terminals import Claim
 from terminals.terminal import Legacy, Terminal
+from terminals.viewers.grants import Grants
 
 log = structlog.get_logger(__name__)
 

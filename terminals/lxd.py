@@ -1,7 +1,7 @@
 """Lxd: the control plane, over pylxd in a bounded thread pool. The only file that imports pylxd.
 
 Knows instances, files and execs in one LXD project; knows nothing of sessions or terminals. The streams of an exec are
-`terminals/exec.py`'s. Exec addresses carry secrets: they are never logged.
+`terminals/link/exec.py`'s. Exec addresses carry secrets: they are never logged.
 """
 
 import asyncio

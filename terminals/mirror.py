@@ -5,13 +5,13 @@ import base64
 from collections.abc import Callable
 from dataclasses import asdict
 
-from terminals import frames
 from terminals.errors import Cut
-from terminals.exec import Attach
-from terminals.feeds import Feeds
-from terminals.frames import BadFrame, Decoder, Hello
+from terminals.fleet.feeds import Feeds
+from terminals.fleet.relay import stream
+from terminals.link import frames
+from terminals.link.exec import Attach
+from terminals.link.frames import BadFrame, Decoder, Hello
 from terminals.person import Person
-from terminals.relay import stream
 
 OPEN_TIMEOUT_S = 5.0
 """From the request to the owner's first entry."""

@@ -8,10 +8,10 @@ from typing import Any, cast
 
 import structlog
 
-from terminals import frames
-from terminals.feeds import Feeds
+from terminals.fleet.feeds import Feeds
+from terminals.fleet.relay import Relay
+from terminals.link import frames
 from terminals.person import Person
-from terminals.relay import Relay
 from terminals.terminal import Terminal
 
 log = structlog.get_logger(__name__)

@@ -8,23 +8,23 @@ from dataclasses import dataclass
 
 import structlog
 
-from terminals import frames, messages
-from terminals.answers import TIMEOUT_S, Answers
-from terminals.audience import Audience
 from terminals.errors import Cut, Lost, Refused, TerminalsError, Unavailable
-from terminals.exec import Attach, Exec, refusal
-from terminals.flow import STEP, Flow
-from terminals.frames import BadFrame, Exit, Hello, Status
-from terminals.history import History
+from terminals.fleet.presence import Facts
+from terminals.fleet.relay import Relay
+from terminals.link import frames, messages
+from terminals.link.exec import Attach, Exec, refusal
+from terminals.link.flow import STEP, Flow
+from terminals.link.frames import BadFrame, Exit, Hello, Status
+from terminals.link.valve import Valve
 from terminals.mirror import Mirror
-from terminals.presence import Facts
-from terminals.relay import Relay
-from terminals.screen import Screens
-from terminals.screening import Picture
-from terminals.sinks import Sinks
+from terminals.screens.history import History
+from terminals.screens.screen import Screens
+from terminals.screens.screening import Picture
 from terminals.store.terminals import Claim
-from terminals.valve import Valve
-from terminals.viewer import Viewer
+from terminals.viewers.answers import TIMEOUT_S, Answers
+from terminals.viewers.audience import Audience
+from terminals.viewers.sinks import Sinks
+from terminals.viewers.viewer import Viewer
 
 log = structlog.get_logger(__name__)
 

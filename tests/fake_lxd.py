@@ -1,4 +1,4 @@
-"""The websockets of an LXD exec, played on a unix socket: real bytes for `terminals/streams.py` and `terminals/exec.py`, and a
+"""The websockets of an LXD exec, played on a unix socket: real bytes for `streams` and `exec`, and a
 holder that can be made to say anything.
 """
 
@@ -13,8 +13,8 @@ from websockets.asyncio.server import ServerConnection, unix_serve
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request
 
-from terminals import frames
-from terminals.exec import Attach, Exec
+from terminals.link import frames
+from terminals.link.exec import Attach, Exec
 from terminals.lxd import Address, ExecSockets, Lxd
 
 NAMES = ("0", "1", "2", "control")

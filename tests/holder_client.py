@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from terminals import frames
+from terminals.link import frames
 
 TIMEOUT = 10.0
 """Seconds for anything that should happen at once; generous, for the machine may be busy."""

@@ -17,17 +17,19 @@ from server import app as application
 from server import browser, keys
 from server import settings as setting
 from server.browser import Browser
-from terminals import door, frames, scrollback, sinks, streams, terminal, viewer
-from terminals import exec as exec_
-from terminals.door import Line
-from terminals.exec import Exec
-from terminals.frames import Decoder
-from terminals.scrollback import Scrollback
-from terminals.sinks import Sinks
+from terminals import terminal
+from terminals.link import door, frames, scrollback, streams
+from terminals.link import exec as exec_
+from terminals.link.door import Line
+from terminals.link.exec import Exec
+from terminals.link.frames import Decoder
+from terminals.link.scrollback import Scrollback
+from terminals.link.streams import Stream
 from terminals.store import Store
-from terminals.streams import Stream
 from terminals.terminal import Terminal
-from terminals.viewer import Viewer
+from terminals.viewers import sinks, viewer
+from terminals.viewers.sinks import Sinks
+from terminals.viewers.viewer import Viewer
 from tests.client import Page, User
 from tests.conftest import lxc
 from tests.e2e.test_main_job import MakeUser, ask

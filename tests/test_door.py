@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from terminals.door import EARLY_LIMIT, MOUNTED, POST_LIMIT, VARIABLE, Door, Line, Opening
 from terminals.errors import Cut
+from terminals.link.door import EARLY_LIMIT, MOUNTED, POST_LIMIT, VARIABLE, Door, Line, Opening
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from terminals.presence import ALIVE_S
+from terminals.fleet.presence import ALIVE_S
 from tests.client import User
 from tests.conftest import ROOT, Server
 from tests.e2e.test_main_job import ask, shell

@@ -11,14 +11,16 @@ import pytest
 from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request
 
-from terminals import answers, frames, streams, terminal
-from terminals import exec as exec_
+from terminals import terminal
 from terminals.errors import Cut, Refused, TerminalsError
-from terminals.exec import Attach, Exec
+from terminals.link import exec as exec_
+from terminals.link import frames, streams
+from terminals.link.exec import Attach, Exec
 from terminals.lxd import Lxd
 from terminals.store.terminals import Claim
 from terminals.terminal import Terminal
-from terminals.viewer import Viewer
+from terminals.viewers import answers
+from terminals.viewers.viewer import Viewer
 from tests.fake_lxd import Attached, FakeLxd, Script, attach, hello, playing
 
 WAIT_S = 10

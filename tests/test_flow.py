@@ -1,5 +1,5 @@
-from terminals.flow import STALL_S, STEP, Flow
-from terminals.frames import WINDOW_MAX, WINDOW_MIN
+from terminals.link.flow import STALL_S, STEP, Flow
+from terminals.link.frames import WINDOW_MAX, WINDOW_MIN
 
 
 def test_small_output_costs_no_ack_frame() -> None:

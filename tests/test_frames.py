@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminals import frames
-from terminals.frames import BadFrame, Decoder
+from terminals.link import frames
+from terminals.link.frames import BadFrame, Decoder
 
 U64 = st.integers(0, 2**64 - 1)
 U32 = st.integers(0, 2**32 - 1)

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from terminals import grants
 from terminals.errors import Unavailable
-from terminals.grants import Grants
 from terminals.person import Person
 from terminals.store.audits import Assist
 from terminals.store.terminals import Claim, Watched
+from terminals.viewers import grants
+from terminals.viewers.grants import Grants
 
 WATCHED = Watched(Claim("t", "s", 1, "c", 1, bytes(16)), "Ana", "Files", "course", "Course", "ask", "awake")
 ASKER = Person("id", 2, "Ms Rivera", 0, 7, wants=1)

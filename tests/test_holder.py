@@ -16,7 +16,7 @@ import pytest
 from holder_builds import Build, on
 from holder_client import Client, Holders, attach, stat_field, wait_for
 
-from terminals import frames
+from terminals.link import frames
 
 RING = 1_048_576
 RAW = "stty raw -echo -opost; printf ready;"

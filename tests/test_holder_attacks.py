@@ -10,7 +10,7 @@ import pytest
 from holder_builds import Build
 from holder_client import Client, Holders, each_process, stat_field, wait_for
 
-from terminals import frames
+from terminals.link import frames
 
 STUDENT = "daemon"
 FRAME_FLOOD = 400_000

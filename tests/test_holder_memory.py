@@ -9,7 +9,7 @@ from pathlib import Path
 from holder_builds import on
 from holder_client import Holders, wait_for
 
-from terminals import frames
+from terminals.link import frames
 
 RING = 1_048_576
 MOST_BESIDE = 1_048_576

@@ -26,13 +26,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.settings import _node
-from terminals import frames
-from terminals import screen as bounds
 from terminals.errors import Unavailable
-from terminals.helper import Helper
-from terminals.screen import Screen, Screens, Snapshot
-from terminals.screening import Picture, Screening
-from terminals.scrollback import Scrollback
+from terminals.link import frames
+from terminals.link.scrollback import Scrollback
+from terminals.screens import screen as bounds
+from terminals.screens.helper import Helper
+from terminals.screens.screen import Screen, Screens, Snapshot
+from terminals.screens.screening import Picture, Screening
 
 SCRIPT = Path(os.environ.get("SCREEN_SCRIPT", "static/helper/screen.mjs"))
 SIZE = (80, 24)
@@ -314,7 +314,7 @@ def test_what_is_written_while_the_helper_dies_is_dropped_and_raises_nothing() -
 
 
 async def test_a_helper_that_hangs_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("terminals.helper.STUCK_S", 1.0)
+    monkeypatch.setattr("terminals.screens.helper.STUCK_S", 1.0)
     async with screens() as made:
         screen = made.open("hung", SIZE)
         await screen.snapshot()
@@ -457,7 +457,7 @@ def test_the_helper_ends_with_the_server_even_if_that_is_killed() -> None:
     text = f"""
         import asyncio, time
         from pathlib import Path
-        from terminals.screen import Screens
+        from terminals.screens.screen import Screens
         async def main():
             screens = Screens(Path({str(node())!r}), Path({str(SCRIPT.resolve())!r}))
             await screens.open("one", (80, 24)).snapshot(within=10)

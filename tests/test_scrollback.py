@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminals.frames import OUTPUT_HEAD, offset_of, output
-from terminals.scrollback import MERGE, Scrollback
+from terminals.link.frames import OUTPUT_HEAD, offset_of, output
+from terminals.link.scrollback import MERGE, Scrollback
 
 CHUNKS = st.lists(st.binary(min_size=1, max_size=3 * MERGE), max_size=40)
 

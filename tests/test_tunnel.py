@@ -8,10 +8,10 @@ import pytest
 from redis.asyncio import Redis
 
 from server.jobs import running
-from terminals import tunnel
 from terminals.errors import Cut
-from terminals.feeds import Feeds
-from terminals.tunnel import BUSY, LIMIT, OPEN_S, SILENCE_S, Message, Tunnel, closing
+from terminals.fleet import tunnel
+from terminals.fleet.feeds import Feeds
+from terminals.fleet.tunnel import BUSY, LIMIT, OPEN_S, SILENCE_S, Message, Tunnel, closing
 
 Ends = tuple[Tunnel, Tunnel, list[Message], list[Message]]
 SETTLE_S = 10.0

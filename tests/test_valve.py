@@ -1,6 +1,6 @@
-from terminals.flow import HORIZON_S, STEP, Flow
-from terminals.frames import WINDOW_MAX, WINDOW_MIN
-from terminals.valve import BURST, Valve
+from terminals.link.flow import HORIZON_S, STEP, Flow
+from terminals.link.frames import WINDOW_MAX, WINDOW_MIN
+from terminals.link.valve import BURST, Valve
 
 RATE = 1 << 20
 

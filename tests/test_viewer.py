@@ -1,8 +1,8 @@
 import asyncio
 
 from terminals.errors import Ended
-from terminals.frames import output
-from terminals.viewer import LIMIT, Viewer
+from terminals.link.frames import output
+from terminals.viewers.viewer import LIMIT, Viewer
 
 
 def viewer() -> Viewer:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from terminals.wire import BINARY, TEXT, Cutter, head, masked, unmasked
+from terminals.link.wire import BINARY, TEXT, Cutter, head, masked, unmasked
 
 LIMIT = 70_000
 PAYLOADS = st.binary(max_size=300) | st.sampled_from([b"", bytes(125), bytes(126), bytes(65_535), bytes(65_536)])

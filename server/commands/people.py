@@ -9,8 +9,8 @@ from server.commands.grammar import Grammar
 from server.commands.opened import with_store
 from server.passwords import Passwords
 from server.settings import Settings
-from terminals.bus import Bus
 from terminals.errors import Conflict
+from terminals.fleet.bus import Bus
 from terminals.store import Store
 
 

@@ -16,8 +16,8 @@ from server import app, drain, workers
 from server.commands.grammar import Grammar
 from server.settings import Settings
 from server.signals import Signals
-from terminals.bus import Bus
-from terminals.instances import Instances
+from terminals.fleet.bus import Bus
+from terminals.fleet.instances import Instances
 
 BACKLOG = 1024
 """A class that reconnects at once."""

@@ -12,11 +12,11 @@ from server.commands.grammar import Grammar
 from server.commands.opened import opened, with_store
 from server.passwords import Passwords
 from server.settings import Settings
-from terminals.clearing import Clearing
 from terminals.holder import Holder
-from terminals.janitor import LOST
-from terminals.power import Power
-from terminals.reconcile import Reconciler
+from terminals.labs.clearing import Clearing
+from terminals.labs.power import Power
+from terminals.labs.reconcile import Reconciler
+from terminals.school.janitor import LOST
 from terminals.store import Store
 
 

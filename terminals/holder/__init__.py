@@ -1,6 +1,6 @@
 """Holder: the binary that owns a pty in a container: where it lies, how it is run, how it gets there.
 
-The program itself is the C beside this file; its frames are `terminals/frames.py`'s.
+The program itself is the C beside this file; its frames are `terminals/link/frames.py`'s.
 """
 
 import hashlib

@@ -14,8 +14,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy import processes
-from terminals.frames import WINDOW_MAX
-from terminals.valve import BURST
+from terminals.link.frames import WINDOW_MAX
+from terminals.link.valve import BURST
 from tests.attacks.arena import PATIENCE_S, WANTS, Arena
 from tests.attacks.programs import WRITES
 from tests.conftest import lxc

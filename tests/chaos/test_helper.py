@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from terminals.screen import STEADY_S
+from terminals.screens.screen import STEADY_S
 from tests.chaos.desk import Desk
 from tests.chaos.fleet import Fleet
 from tests.chaos.seat import Seat

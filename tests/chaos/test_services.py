@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from terminals.presence import ALIVE_S
+from terminals.fleet.presence import ALIVE_S
 from terminals.store import Store
 from terminals.store.database import Database
 from tests.chaos.desk import Desk

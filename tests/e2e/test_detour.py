@@ -13,9 +13,9 @@ import pytest
 from redis.asyncio import Redis
 
 from server.jobs import running
-from terminals import tunnel
-from terminals.feeds import Feeds
-from terminals.tunnel import Message, Tunnel, closing
+from terminals.fleet import tunnel
+from terminals.fleet.feeds import Feeds
+from terminals.fleet.tunnel import Message, Tunnel, closing
 from tests.client import Closed, Page, User
 from tests.conftest import Server
 from tests.e2e.test_faults import postgresql

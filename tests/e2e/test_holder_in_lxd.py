@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from terminals import frames
-from terminals.containers import Containers
-from terminals.exec import Attach, Exec
 from terminals.holder import Holder
+from terminals.labs.containers import Containers
+from terminals.link import frames
+from terminals.link.exec import Attach, Exec
 from terminals.lxd import Lxd
 from terminals.store.lessons import Needs
 

@@ -11,22 +11,22 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
-from terminals.bus import Bus
-from terminals.clearing import Clearing
-from terminals.containers import Containers
 from terminals.errors import Conflict
-from terminals.feeds import Feeds
+from terminals.fleet.bus import Bus
+from terminals.fleet.feeds import Feeds
+from terminals.fleet.presence import Presence
 from terminals.holder import Holder
 from terminals.hub import Hub
-from terminals.janitor import LEADER
-from terminals.keeper import Keeper
-from terminals.keeping import Keeping
+from terminals.labs.clearing import Clearing
+from terminals.labs.containers import Containers
+from terminals.labs.power import Power
+from terminals.labs.shells import Shells
+from terminals.labs.starts import Starts
 from terminals.lxd import Lxd
-from terminals.power import Power
-from terminals.presence import Presence
-from terminals.sessions import Sessions
-from terminals.shells import Shells
-from terminals.starts import Starts
+from terminals.school.janitor import LEADER
+from terminals.school.keeper import Keeper
+from terminals.school.keeping import Keeping
+from terminals.school.sessions import Sessions
 from terminals.store import Store
 from terminals.store.lessons import Text, Wants
 from terminals.store.lives import Patience

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from terminals.clearing import Clearing
-from terminals.containers import Containers
 from terminals.holder import Holder
+from terminals.labs.clearing import Clearing
+from terminals.labs.containers import Containers
+from terminals.labs.power import Power
+from terminals.labs.reconcile import KEEP, MOST, ORPHANED, Reconciler
+from terminals.labs.templates import DEPLOYMENT
 from terminals.lxd import Lxd
-from terminals.power import Power
-from terminals.reconcile import KEEP, MOST, ORPHANED, Reconciler
 from terminals.store import Store
 from terminals.store.lessons import Needs
-from terminals.templates import DEPLOYMENT
 from tests.client import User
 from tests.conftest import ROOT, Server
 from tests.e2e.test_main_job import MakeUser, ask, shell

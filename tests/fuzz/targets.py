@@ -11,17 +11,19 @@ import structlog
 from server.channel import Channel
 from server.hello import read_hello, read_json
 from server.tickets import Tickets
-from terminals import exec as exec_
-from terminals import frames, scrollback, terminal, viewer
+from terminals import terminal
 from terminals.errors import TerminalsError
-from terminals.exec import Attach, Exec
-from terminals.frames import BadFrame, Decoder
-from terminals.scrollback import Scrollback
+from terminals.link import exec as exec_
+from terminals.link import frames, scrollback
+from terminals.link.exec import Attach, Exec
+from terminals.link.frames import BadFrame, Decoder
+from terminals.link.scrollback import Scrollback
+from terminals.link.streams import Stream
+from terminals.link.wire import Cutter
 from terminals.store.terminals import Claim
-from terminals.streams import Stream
 from terminals.terminal import Terminal
-from terminals.viewer import Viewer
-from terminals.wire import Cutter
+from terminals.viewers import viewer
+from terminals.viewers.viewer import Viewer
 
 READERS: dict[int, Callable[[bytes], object]] = {
     frames.HELLO: frames.read_hello,

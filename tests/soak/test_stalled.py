@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from terminals import flow, scrollback
+from terminals.link import flow, scrollback
 from terminals.store import Store
 from tests.client import Page
 from tests.conftest import Server, lxc

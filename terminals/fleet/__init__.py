@@ -1,0 +1,1 @@
+"""Fleet: what instances know of and send to each other, through Redis."""

@@ -1,0 +1,280 @@
+"""Starts: the queue of sessions that begin. Rows in PostgreSQL, oldest first; any instance goes on with a dead one's."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import Context, copy_context
+from dataclasses import dataclass, replace
+from functools import partial
+
+import structlog
+
+from terminals.errors import Conflict, NotFound, Refused, TerminalsError, Unavailable
+from terminals.labs.clearing import Clearing
+from terminals.labs.containers import Containers
+from terminals.labs.power import Power
+from terminals.store import Store
+from terminals.store.containers import Taken
+from terminals.store.sessions import Start
+
+log = structlog.get_logger(__name__)
+
+LOOK_S = 2.0
+"""Between two looks for starts that nobody told of: of an instance that died."""
+BEAT_S = 4.0
+CLOSE_TIMEOUT_S = 8.0
+"""What is still under way then goes on elsewhere."""
+REMEMBERED = 1_000
+PATIENCE_S, AGAIN_S = 180.0, 1.0
+"""A start waits for LXD for so long, and looks for it so often."""
+AWAY = "The lab host is restarting; your lab starts as soon as it is back"
+READY = "Getting your container ready"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Starts of one way, and the seconds from their begin, or their turn, to live."""
+
+    count: int = 0
+    seconds: float = 0.0
+
+
+class Starts:
+    """Works on starts. `at_once`: of all instances together, for LXD suffers from mass opens."""
+
+    def __init__(
+        self, store: Store, containers: Containers, clearing: Clearing, power: Power, instance: str, at_once: int
+    ) -> None:
+        self._store = store
+        self._containers = containers
+        self._clearing = clearing
+        self._power = power
+        self._instance = instance
+        self._at_once = at_once
+        self._wake = asyncio.Event()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """By session."""
+        self.tallies: dict[str, Tally] = {way: Tally() for way in ("awake", "frozen", "made", "failed")}
+        """By what the student got: a container that ran, one that was frozen, a new one, none."""
+        self.waiting = 0
+        """In the queue or under way, on all instances, when last looked."""
+        self._contexts: dict[str, Context] = {}
+        """Session → the request that began it, for the logs."""
+        self.used: Callable[[], None] = lambda: None
+        """Is told that a waiting container was taken."""
+
+    async def at_once(self, start: Start) -> bool:
+        """From a container that waits, if nobody waits longer for one; whether the session is live or about to be."""
+        self._contexts[start.session] = copy_context()
+        while len(self._contexts) > REMEMBERED:
+            del self._contexts[next(iter(self._contexts))]
+        template = self._containers.templates.known(start.needs.image)
+        if template is None:
+            return False
+        taken = await self._store.containers.take_ready(
+            start.session, template, start.needs, self._instance, first=True
+        )
+        if taken is None:
+            return False
+        self.used()
+        if taken.fits and not taken.frozen:
+            await self._finish(start, taken)
+        else:
+            self._spawn(start, partial(self._fit, taken=taken))
+        return True
+
+    async def standing(self, session: str) -> tuple[int, int]:
+        """Place in the queue (1: next; 0: under way), and the seconds that are left, about."""
+        found = await self._store.sessions.standing(session)
+        rounds = -(-found.place // self._at_once)
+        return found.place, max(1, round((rounds + 1) * found.seconds))
+
+    def look(self) -> None:
+        """There may be something to start."""
+        self._wake.set()
+
+    async def run(self) -> None:
+        """For ever: the oldest start first, as long as so few are under way."""
+        beating = asyncio.create_task(self._beat(), name="starts-beat")
+        try:
+            while True:
+                try:
+                    self.waiting = await self._store.sessions.starting()
+                    while (
+                        self.waiting
+                        and (start := await self._store.sessions.pick(self._instance, self._at_once)) is not None
+                    ):
+                        self._spawn(start, self._work)
+                except TerminalsError as error:
+                    log.warning("starts_not_seen", reason=error.message)
+                except Exception:
+                    # Nobody starts anything when this loop is dead.
+                    log.exception("starts_failed")
+                await self._wait()
+        finally:
+            beating.cancel()
+            await asyncio.gather(beating, return_exceptions=True)
+
+    async def close(self) -> None:
+        """What LXD is at is waited for a little; then another instance goes on with it."""
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks.values(), timeout=CLOSE_TIMEOUT_S)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+        try:
+            await self._store.sessions.release(self._instance)
+        except TerminalsError as error:
+            log.warning("starts_not_released", reason=error.message)  # then they are picked when nobody beats for them
+
+    # -- one start -----------------------------------------------------------------------------------------------------
+
+    async def _work(self, start: Start) -> None:
+        """Goes on with what an earlier one has taken, else takes what waits, else makes one."""
+        await self._say(start, "Preparing the lab's system", 0)
+        if (taken := await self._store.containers.taken_by(start.session, start.needs)) is not None:
+            await self._resume(start, taken)
+            return
+        template = await self._containers.templates.of(start.needs.image)
+        taken = await self._store.containers.take_ready(start.session, template, start.needs, self._instance)
+        if taken is not None:
+            self.used()
+            await self._fit(start, taken=taken)
+        else:
+            await self._make(start, template)
+
+    async def _resume(self, start: Start, taken: Taken) -> None:
+        """With what another instance took and died over, or what is restored: it may rest still."""
+        await self._say(start, READY, 2)
+        try:
+            await self._power.wake(taken.name)
+        except NotFound as error:
+            message = "The lab's container is gone from the host, and its files with it. Start the lab again"
+            raise Refused(message, code="container_gone") from error
+        await self._fit(start, taken=replace(taken, frozen=False))
+
+    async def _make(self, start: Start, template: str) -> None:
+        name = await self._store.containers.add(start.session, template, start.needs, self._instance)
+        if name is None:
+            return
+        tags, say = _tags(start), partial(self._say, start)
+        making = asyncio.ensure_future(self._containers.make(name, start.needs, tags, say))
+        try:
+            await asyncio.shield(making)
+        except BaseException:
+            # A thread can't be cancelled: what LXD makes now must be there before it is deleted.
+            await asyncio.gather(making, return_exceptions=True)
+            await self._clearing.let_go(name)
+            raise
+        if await self._store.containers.take(name, start.session):
+            await self._live(start, name, "made")
+        else:
+            await self._clearing.let_go(name)
+
+    async def _fit(self, start: Start, *, taken: Taken) -> None:
+        await self._say(start, READY, 2)
+        if taken.frozen:
+            await self._containers.unfreeze(taken.name)
+        if not taken.fits:
+            await self._containers.fit(taken.name, start.needs, _tags(start))
+        await self._store.containers.fitted(taken.name, start.needs)
+        await self._finish(start, taken)
+
+    async def _finish(self, start: Start, taken: Taken) -> None:
+        await self._live(start, taken.name, "frozen" if taken.frozen else "awake")
+        if taken.fits:
+            self._spawn_tagging(start, taken.name)
+
+    async def _live(self, start: Start, name: str, way: str) -> None:
+        seconds = await self._store.sessions.go_live(start.session, self._instance)
+        if seconds is None:
+            return
+        tally = self.tallies[way]
+        tally.count += 1
+        tally.seconds += seconds
+        log.info("session_live", session=start.session, container=name, way=way, seconds=round(seconds, 3))
+        self.look()
+
+    async def _say(self, start: Start, step: str, done: int) -> None:
+        if not await self._store.sessions.say(start.session, self._instance, step, done):
+            raise Conflict("the session was ended while it started, or another server goes on with it", code="ended")
+
+    # -- tasks ---------------------------------------------------------------------------------------------------------
+
+    def _spawn(self, start: Start, work: Callable[[Start], Awaitable[None]]) -> None:
+        if start.session in self._tasks:
+            return  # ours, and so slow that it was picked anew
+        context = self._contexts.pop(start.session, None)
+        task = asyncio.create_task(self._guard(start, work), name=f"start-{start.session}", context=context)
+        self._tasks[start.session] = task
+        task.add_done_callback(lambda _: self._ended(start.session))
+
+    def _ended(self, session: str) -> None:
+        self._tasks.pop(session, None)
+        self.look()
+
+    async def _guard(self, start: Start, work: Callable[[Start], Awaitable[None]]) -> None:
+        try:
+            await work(start)
+        except Unavailable as error:
+            await self._again(start, error)
+        except TerminalsError as error:
+            log.warning("session_start_failed", session=start.session, code=error.code, reason=error.message)
+            await self._fail(start, error.code, error.message)
+        except Exception:
+            log.exception("session_start_failed", session=start.session)
+            await self._fail(start, "internal", "Something went wrong while your lab started. Start it again")
+
+    async def _again(self, start: Start, error: Unavailable) -> None:
+        """A service is away: a start waits for it as long as a person may, and goes on with what it has."""
+        log.warning("session_start_delayed", session=start.session, reason=error.message)
+        if start.age > PATIENCE_S:
+            await self._fail(start, error.code, error.message)
+            return
+        await asyncio.sleep(AGAIN_S)
+        try:
+            await self._store.sessions.put_back(start.session, self._instance, AWAY)
+        except TerminalsError as away:
+            log.warning("session_not_put_back", session=start.session, reason=away.message)
+
+    async def _fail(self, start: Start, code: str, message: str) -> None:
+        self.tallies["failed"].count += 1
+        try:
+            await self._store.sessions.end(start.session, (code, message), starter=self._instance)
+        except TerminalsError as error:
+            # The row still says starting: somebody picks it when nobody beats for it any more.
+            log.warning("session_not_ended", session=start.session, reason=error.message)
+
+    def _spawn_tagging(self, start: Start, name: str) -> None:
+        """Beside the prompt: LXD takes its time."""
+
+        async def tag() -> None:
+            try:
+                await self._containers.tag(name, _tags(start))
+            except TerminalsError as error:
+                log.info("container_not_tagged", container=name, reason=error.message)
+
+        key = f"tag-{name}"
+        task = asyncio.create_task(tag(), name=key)
+        self._tasks[key] = task
+        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(BEAT_S)
+            try:
+                await self._store.sessions.beat(list(self._tasks), self._instance)
+                await self._store.containers.hear(self._instance)
+            except TerminalsError as error:
+                log.warning("starts_beat_failed", reason=error.message)
+
+    async def _wait(self) -> None:
+        try:
+            async with asyncio.timeout(LOOK_S):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+        self._wake.clear()
+
+
+def _tags(start: Start) -> dict[str, str]:
+    return {"session": start.session, "user": str(start.user), "lesson": start.lesson}

@@ -1,0 +1,1 @@
+"""Screens: what a terminal shows, drawn by the screen helper, and its latest output."""

@@ -1,0 +1,1 @@
+"""Viewers: who sees a terminal, and who of them may type."""
