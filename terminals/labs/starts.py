@@ -8,7 +8,7 @@ from functools import partial
 
 import structlog
 
-from terminals.errors import Conflict, NotFound, Refused, TerminalsError, Unavailable
+from terminals.errors import NotFound, Refused, TerminalsError, Unavailable
 from terminals.labs.clearing import Clearing
 from terminals.labs.containers import Containers
 from terminals.labs.power import Power
@@ -28,6 +28,10 @@ PATIENCE_S, AGAIN_S = 180.0, 1.0
 """A start waits for LXD for so long, and looks for it so often."""
 AWAY = "The lab host is restarting; your lab starts as soon as it is back"
 READY = "Getting your container ready"
+
+
+class _NotOurs(Exception):
+    """The session was ended while it started, or another instance goes on with it."""
 
 
 @dataclass(slots=True)
@@ -55,6 +59,7 @@ class Starts:
         """By session."""
         self.tallies: dict[str, Tally] = {way: Tally() for way in ("awake", "frozen", "made", "failed")}
         """By what the student got: a container that ran, one that was frozen, a new one, none."""
+        self._closing = False
         self.waiting = 0
         """In the queue or under way, on all instances, when last looked."""
         self._contexts: dict[str, Context] = {}
@@ -116,6 +121,7 @@ class Starts:
 
     async def close(self) -> None:
         """What LXD is at is waited for a little; then another instance goes on with it."""
+        self._closing = True
         if self._tasks:
             _, late = await asyncio.wait(self._tasks.values(), timeout=CLOSE_TIMEOUT_S)
             for task in late:
@@ -196,13 +202,17 @@ class Starts:
 
     async def _say(self, start: Start, step: str, done: int) -> None:
         if not await self._store.sessions.say(start.session, self._instance, step, done):
-            raise Conflict("the session was ended while it started, or another server goes on with it", code="ended")
+            raise _NotOurs
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
     def _spawn(self, start: Start, work: Callable[[Start], Awaitable[None]]) -> None:
-        if start.session in self._tasks:
-            return  # ours, and so slow that it was picked anew
+        if self._closing:
+            return
+        if (before := self._tasks.get(start.session)) is not None:
+            # Put back and picked again before its task was through, or so slow that nobody seemed to be at it.
+            before.add_done_callback(lambda _: self._spawn(start, work))
+            return
         context = self._contexts.pop(start.session, None)
         task = asyncio.create_task(self._guard(start, work), name=f"start-{start.session}", context=context)
         self._tasks[start.session] = task
@@ -215,6 +225,8 @@ class Starts:
     async def _guard(self, start: Start, work: Callable[[Start], Awaitable[None]]) -> None:
         try:
             await work(start)
+        except _NotOurs:
+            log.info("session_start_left", session=start.session)
         except Unavailable as error:
             await self._again(start, error)
         except TerminalsError as error:

@@ -167,7 +167,7 @@ async def test_a_whole_lab_by_keyboard_alone(make_lab: MakeLab, server: Server, 
     await expect(lab.page.get_by_role("tab")).to_have_count(1)
     await lab.press("Control+Shift+M")
     await lab.press("ArrowUp")
-    await expect(lab.page.locator(".menu-danger")).to_be_focused()
+    await expect(lab.page.locator(".menu-danger", has_text="End the lab")).to_be_focused()
     await lab.press("Enter")
     await expect(lab.page.get_by_role("dialog")).to_contain_text("End this lab?")
     await lab.press("Escape")
@@ -242,7 +242,7 @@ async def test_two_hundred_percent_loses_nothing(make_lab: MakeLab, server: Serv
     assert box is not None
     assert box["x"] >= 0
     assert box["y"] + box["height"] <= 400
-    await lab.page.get_by_role("button", name="End the lab").scroll_into_view_if_needed()
+    await lab.page.locator(".menu").get_by_role("button", name="End the lab").scroll_into_view_if_needed()
     await lab.press("Escape")
     await lab.page.get_by_role("button", name="Lesson", exact=True).click()
     await expect(lab.page.get_by_role("button", name="Run").first).to_be_visible()

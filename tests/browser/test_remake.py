@@ -86,7 +86,7 @@ async def test_what_a_teacher_does_is_asked_about_told_to_the_student_and_writte
     await sure(board, "Restart")
     await lab.page.get_by_text("Ms Rivera restarts your container").wait_for()
     await lab.prompt(60_000)
-    await board.page.get_by_role("button", name="End Ana's lab").click()
+    await board.page.get_by_role("button", name="End Ana's lab", exact=True).click()
     await sure(board, "End the lab")
     await lab.page.get_by_role("heading", name="Ms Rivera has ended the lab").wait_for()
     await clean(lab, "ended by a teacher")

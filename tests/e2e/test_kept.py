@@ -225,11 +225,16 @@ async def test_an_instance_killed_over_it_leaves_what_another_mends(
     await ask(page, "echo precious > /root/mine")
     if verb == "restore":
         session = await exchange(student, session, "reset")
-    asking = asyncio.create_task(student.http.post(f"/api/sessions/{session}/{verb}").__aenter__())
+
+    async def press() -> None:
+        async with student.http.post(f"/api/sessions/{session}/{verb}") as answer:
+            await answer.read()
+
+    asking = asyncio.create_task(press())
     await asyncio.sleep(after)
     victim.kill()
     with contextlib.suppress(aiohttp.ClientError):
-        (await asking).release()
+        await asking
     await store.database.run("UPDATE sessions SET heard_at = now() - interval '1 minute' WHERE state = 'starting'")
     other = make_server(PUBLIC_URL=victim.url)
     other.start()

@@ -1,7 +1,6 @@
 """Containers wait for their students, and starts wait for containers: quick, fair, and nobody's death costs anybody a lab."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -115,19 +114,20 @@ async def test_a_crowd_beyond_the_pool_queues_in_order_with_place_and_estimate(
     sessions = [(await each.call("POST", "/api/sessions", {"lesson": "tiny-system"}, 202))["id"] for each in students]
     places: list[list[int]] = [[] for _ in sessions]
 
-    async def watch(number: int) -> float:
+    async def watch(number: int) -> None:
         while True:
             shown = await students[number].call("GET", f"/api/sessions/{sessions[number]}")
             if shown["state"] == "live":
-                return time.monotonic()
+                return
             assert shown["state"] == "starting", shown
             places[number].append(shown["progress"]["place"] or 0)
             assert shown["progress"]["seconds_left"] >= 1
             await asyncio.sleep(0.05)
 
     async with asyncio.timeout(SETTLE_S):
-        live = await asyncio.gather(*(watch(number) for number in range(len(sessions))))
-    assert live == sorted(live), "nobody is overtaken"
+        await asyncio.gather(*(watch(number) for number in range(len(sessions))))
+    picked = await store.database.fetch("SELECT id FROM sessions WHERE id = ANY($1) ORDER BY picked_at", sessions)
+    assert [row["id"] for row in picked] == sessions, "nobody is overtaken"
     assert max(places[3]) == 3
     assert all(later <= earlier for earlier, later in zip(places[3], places[3][1:], strict=False))
 

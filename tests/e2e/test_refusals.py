@@ -263,7 +263,7 @@ async def test_a_full_disk_and_a_full_process_table_do_not_take_the_shell(studen
     wants = Wants(image="lab", disk="1GiB", processes=40)
     await store.lessons.put("tight", "linux-basics", 92, Text("Tight", 10), wants)
     session, page = await shell(student, "tight")
-    assert "quota exceeded" in await ask(page, "head -c 1200M /dev/zero > big")
+    assert "quota exceeded" in await ask(page, "head -c 1200M /dev/zero > big", timeout=90)
     assert await ask(page, "echo typed-anyway") == "typed-anyway"
     fresh = (await student.call("POST", f"/api/sessions/{session}/terminals", status=201))["id"]
     async with student.page(fresh) as second:
@@ -315,7 +315,7 @@ async def full(student: User, store: Store, further: str = "true") -> str:
     """A session whose disk is full; `further` fills it up more. Its page is closed again."""
     await store.lessons.put("full", "linux-basics", 93, Text("Full", 10), Wants(image="lab", disk="1GiB"))
     session, page = await shell(student, "full")
-    assert "quota exceeded" in await ask(page, "head -c 1200M /dev/zero > big")
+    assert "quota exceeded" in await ask(page, "head -c 1200M /dev/zero > big", timeout=90)
     await ask(page, f"{further}; true")
     await page.leave()
     return session

@@ -32,7 +32,9 @@ export function useDesk(session: Session, refresh: () => void) {
       if (known) known.name = title;
       else if (!gone.current.has(id)) add(id, title, position);
     }
-    if (!desk.current!.active && desk.current!.tabs[0]) select(desk.current!.tabs[0], false);
+    // After a restart, say: whoever isn't elsewhere on the page goes on typing in the new one.
+    const free = document.activeElement === document.body;
+    if (!desk.current!.active && desk.current!.tabs[0]) select(desk.current!.tabs[0], free);
     changed();
   };
   const remove = (tab: Tab) => {

@@ -150,7 +150,7 @@ function Board({ id, me }: { id: string; me: string }) {
   return (
     <>
       <Header><Account onError={setError} /></Header>
-      <main class="page">
+      <main class="page page-wide">
         <div class="course-head">
           <h1>{live?.course.title ?? document.title.split(" · ")[0]}</h1>
           {live && <p class="lesson-facts"><span>{text.course.live(live.sessions.length)}</span><span>{text.course.students(live.students)}</span>
