@@ -11,7 +11,7 @@ from pathlib import Path
 from deploy import checks, down, environment, lxcfs, lxd, postgres, processes, redisd
 from deploy.commands import Failed
 from deploy.up import settings, up
-from deploy.world import CHECKOUT, World, say, world
+from deploy.world import CHECKOUT, TESTS, World, say, world
 
 DAEMONS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object]]] = {
     "lxd": (lxd.start, lxd.stop),
@@ -50,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
             command.add_argument("daemon", choices=sorted(DAEMONS))
             command.add_argument("folder", type=Path)
         if name == "up":
-            command.add_argument("world", choices=("run", "test"), nargs="?", default="run")
+            command.add_argument("world", choices=("run", *TESTS), nargs="?", default="run")
     return parser
 
 
@@ -78,7 +78,7 @@ def _up(chosen: argparse.Namespace) -> int:
 
 
 def _test(chosen: argparse.Namespace) -> int:
-    return checks.test(world("test"), chosen.words)
+    return checks.test([world(name) for name in TESTS], chosen.words)
 
 
 def _soak(chosen: argparse.Namespace) -> int:
@@ -142,7 +142,7 @@ def _check_port(port: str) -> None:
 
 COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "run": (_run, "set everything up and serve"),
-    "up": (_up, "set everything up and stop there (world run or test)"),
+    "up": (_up, "set everything up and stop there (world run, test or test-2)"),
     "test": (_test, "set the tests' own world up and run pytest"),
     "soak": (_soak, "the same for the soak, with its full counts"),
     "chaos": (_chaos, "the same for the chaos, with its full counts"),

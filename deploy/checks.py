@@ -1,5 +1,7 @@
 """Lint, types and tests: what .ci/run runs."""
 
+import contextlib
+import json
 import os
 import subprocess
 from collections.abc import Sequence
@@ -17,6 +19,8 @@ SOAK = ("tests/soak", "tests/hostile/test_floods.py", "tests/browser/test_flood.
 """What runs a tenth of its counts in `make test` and all of them in `make soak`."""
 CHAOS = ("tests/chaos",)
 """The same for `make chaos`."""
+ALONE = (*SOAK, *CHAOS)
+"""What measures, kills and floods: after all that can run side by side."""
 SHELL = ("images/*/build", "images/*/customize", "images/*/init", ".ci/run")
 
 
@@ -46,7 +50,11 @@ def types(world: World) -> None:
     """Python's types, then TypeScript's."""
     made = tools(world)
     there = [name for name in TYPED if any((CHECKOUT / name).rglob("*.py"))]
-    _all(made, ("mypy", "--strict", *there), (*made.npm, "--prefix", bundle.STATIC, "run", "--silent", "check"))
+    _all(
+        made,
+        ("mypy", "--strict", *there),
+        (*made.npm, "--prefix", bundle.STATIC, "run", "--silent", "check"),
+    )
 
 
 def fmt(world: World) -> None:
@@ -54,17 +62,41 @@ def fmt(world: World) -> None:
     _all(tools(world), ("ruff", "check", "--fix", "."), ("ruff", "format", "."))
 
 
-def test(world: World, words: Sequence[str]) -> int:
-    """The whole test suite and a short bench, or what the words select, in the tests' own world."""
-    with lock.locked(world.root / "lock", "running tests") as held:
-        variables = _up(world)
-        made = environment.environment(world)
-        _all(made, (*made.npm, "--prefix", bundle.STATIC, "run", "--silent", "test"))
-        status = python(world, variables, "-m", "pytest", *words, held=held)
-        if words or status:
-            return status
+def test(lanes: Sequence[World], words: Sequence[str]) -> int:
+    """What the words select, in the first of the tests' worlds; without words the whole test suite and a short bench."""
+    if not words:
+        return _everything(lanes)
+    first = lanes[0]
+    with lock.locked(first.root / "lock", "running tests") as held:
+        variables = _up(first)
+        _front_end(first)
+        return python(first, variables, "-m", "pytest", *words, held=[held])
+
+
+def _everything(lanes: Sequence[World]) -> int:
+    """Files of tests side by side, each lane in a world of its own; then, in the first one, what has to be alone."""
+    with contextlib.ExitStack() as stack:
+        held = [stack.enter_context(lock.locked(lane.root / "lock", "running tests")) for lane in lanes]
+        variables = [_up(lane) for lane in lanes]
+        first, own = lanes[0], variables[0]
+        _front_end(first)
+        side_by_side = {**own, "EDUCENTER_LANES": json.dumps(variables)}
+        # A file is one lane's: its tests share fixtures. In the order of their names, for the long ones come first in it.
+        spread = (f"--numprocesses={len(lanes)}", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0")
+        rest = [f"--ignore={name}" for name in ALONE]
+        failed = python(first, side_by_side, "-m", "pytest", *spread, *rest, held=held)
+        say("\nWhat runs alone")
+        failed |= python(first, own, "-m", "pytest", *ALONE, held=held)
+        if failed:
+            return failed
         say("\nThe bench's first look: it must run, its figures pass or fail nothing")
-        return python(world, variables, "-m", "tests.bench", "--quick", held=held)
+        return python(first, own, "-m", "tests.bench", "--quick", held=held)
+
+
+def _front_end(found: World) -> None:
+    """The tests of what runs in browsers."""
+    made = environment.environment(found)
+    _all(made, (*made.npm, "--prefix", bundle.STATIC, "run", "--silent", "test"))
 
 
 def soak(world: World, words: Sequence[str]) -> int:
@@ -80,18 +112,17 @@ def chaos(world: World, words: Sequence[str]) -> int:
 def _repeated(world: World, tests: Sequence[str], words: Sequence[str]) -> int:
     with lock.locked(world.root / "lock", "running repeated tests") as held:
         variables = {**_up(world), "SOAK": os.environ.get("SOAK", "1.0")}
-        return python(world, variables, "-m", "pytest", *tests, *words, held=held)
+        return python(world, variables, "-m", "pytest", *tests, *words, held=[held])
 
 
-def python(world: World, variables: dict[str, str], *words: str, held: int | None = None) -> int:
+def python(world: World, variables: dict[str, str], *words: str, held: Sequence[int] = ()) -> int:
     """Runs the environment's Python on the terminal; the exit status."""
     made = environment.environment(world)
     command = [str(made.python), *words]
-    keep = [held] if held is not None else []
     # Compiled once, outside the checkout: the tests start servers by the hundred.
     compiled = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(world.state / "pycache")}
     ours = {**os.environ, **made.variables(), **compiled, **variables}
-    return subprocess.run(command, cwd=CHECKOUT, env=ours, pass_fds=keep, check=False).returncode
+    return subprocess.run(command, cwd=CHECKOUT, env=ours, pass_fds=held, check=False).returncode
 
 
 def _up(world: World) -> dict[str, str]:

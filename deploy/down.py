@@ -4,7 +4,7 @@ import shutil
 
 from deploy import bundle, lock, lxd, mounts, postgres, processes, redisd
 from deploy.commands import run
-from deploy.world import CHECKOUT, World, say
+from deploy.world import CHECKOUT, TESTS, World, say
 
 SERVER_SECONDS = 15.0
 CACHES = (".ruff_cache", ".mypy_cache", ".pytest_cache", ".hypothesis")
@@ -12,7 +12,7 @@ MARK = "EDUCENTER_WORLD"
 
 
 def stop(world: World) -> None:
-    """The servers that make run started, then both worlds' services. Data stays."""
+    """The servers that make run started, then all worlds' services. Data stays."""
     with lock.locked(world.state / "lock", "setting up"):
         _stop(world)
     say("Stopped; `make run` starts it again.")
@@ -34,7 +34,7 @@ def _stop(world: World) -> None:
     processes.stop(lambda process: serves(process) == str(world.state), SERVER_SECONDS)
     tests = world.state / "test"
     # The last two are what the tests kill and start: a killed test run leaves them behind.
-    for root in (world.state, tests, tests / "recovery", tests / "chaos"):
+    for root in (world.state, *(world.state / name for name in TESTS), tests / "recovery", tests / "chaos"):
         postgres.stop(root / "postgres")
         redisd.stop(root / "redis")
         lxd.stop(root / "lxd")

@@ -1,7 +1,7 @@
 """Where everything of a world lies, and the variables that lead there.
 
-Two worlds: `run` is what `make run` serves, `test` is the tests' own. They share what is built (environment,
-bundle, holder, images) and the LXD daemon, each with its own project in it.
+`run` is what `make run` serves, `test` is the tests' own, and `test-2` is another one for tests that run beside those. They
+share what is built (environment, bundle, holder, images) and the LXD daemon, each with its own project in it.
 """
 
 import os
@@ -15,12 +15,14 @@ from deploy.commands import Failed
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 DEFAULT_STATE = "/var/lib/educenter"
+TESTS = ("test", "test-2")
+"""The tests' worlds: the first is for all that runs alone."""
 LONGEST = 60  # bytes; a socket's path (test/postgres/.s.PGSQL.5432 and the like) stays below 100
 
 
 @dataclass(frozen=True)
 class World:
-    """One of the two worlds."""
+    """One of the worlds."""
 
     name: str
     state: Path
@@ -42,7 +44,7 @@ class World:
 
     @property
     def lxd(self) -> Path:
-        """The LXD daemon, one for both."""
+        """The LXD daemon, one for all."""
         return self.state / "lxd"
 
     @property

@@ -1,8 +1,10 @@
 """The world of the tests: the real services that `make test` starts and names in the environment, and servers of their own."""
 
 import asyncio
+import contextlib
 import itertools
 import os
+import random
 import secrets
 import signal
 import socket
@@ -13,10 +15,12 @@ import urllib.error
 import urllib.request
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import pytest
+from argon2 import PasswordHasher
 from redis.asyncio import Redis
 
 from server import seed
@@ -24,18 +28,22 @@ from server.passwords import Passwords
 from terminals.lxd import Address, Lxd
 from terminals.store import Store
 from terminals.store.database import Database
+from tests import lanes
 from tests.client import PASSWORD, User
 from tests.figures import figures
 
+lanes.enter()
 pytest_plugins = ["tests.holder_builds"]
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 20
+PORTS = range(12_000, 32_000)
+"""Below those that the kernel gives to connections: a server's stays free while it is down."""
 
 
 class Server:
     """A server process as operators run it: `python -m server serve` with its settings in the environment."""
 
-    def __init__(self, log: Path, *, workers: int = 1, **settings: str) -> None:
+    def __init__(self, log: Path, workers: int = 1, /, **settings: str) -> None:
         self.workers = workers
         self.port = int(settings.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
@@ -54,6 +62,7 @@ class Server:
             **settings,
         }
         self.process: subprocess.Popen[bytes] | None = None
+        self._told = 0
 
     def start(self, *, wait: bool = True) -> float:
         """Seconds until /readyz answered."""
@@ -66,6 +75,12 @@ class Server:
         if wait:
             self.until_ready()
         return time.monotonic() - began
+
+    def complete(self) -> None:
+        """For another test: it runs, and has logged nothing yet."""
+        if self.process is None or self.process.poll() is not None:
+            self.start()
+        self._told = self.log.stat().st_size
 
     def until_ready(self) -> None:
         limit = time.monotonic() + START_TIMEOUT_S
@@ -103,7 +118,8 @@ class Server:
 
     def logged(self, event: str) -> list[str]:
         """The log lines of an event."""
-        return [line for line in self.log.read_text().splitlines() if f'"event": "{event}"' in line]
+        lines = self.log.read_bytes()[self._told :].decode().splitlines()
+        return [line for line in lines if f'"event": "{event}"' in line]
 
 
 def lxc(*words: str) -> str:
@@ -120,10 +136,11 @@ def container_of(session: str, ask: Callable[..., str] = lxc) -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
+    while True:
+        port = random.choice(PORTS)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @pytest.fixture(scope="session")
@@ -155,8 +172,8 @@ def make_server(seeded: None, tmp_path: Path) -> Iterator[Callable[..., Server]]
     made: list[Server] = []
     numbers = itertools.count()
 
-    def make(**settings: Any) -> Server:
-        made.append(Server(tmp_path / f"server-{next(numbers)}.log", **settings))
+    def make(*, workers: Any = 1, **settings: Any) -> Server:
+        made.append(Server(tmp_path / f"server-{next(numbers)}.log", workers, **settings))
         return made[-1]
 
     yield make
@@ -203,16 +220,19 @@ async def make_user(store: Store) -> AsyncIterator[Callable[..., Any]]:
         yield make
 
 
+@cache
+def password_hash() -> str:
+    return PasswordHasher().hash(PASSWORD)
+
+
 @asynccontextmanager
 async def people(store: Store) -> AsyncIterator[Callable[..., Any]]:
     """The same for fixtures that live longer."""
-    passwords = Passwords()
-    password_hash = await passwords.hash(PASSWORD)
     made: list[User] = []
 
     async def make(url: str, *, role: str | None = "student", name: str = "Test Person") -> User:
         email = f"t{secrets.token_hex(6)}@example.test"
-        user = await store.users.put(email, name, password_hash)
+        user = await store.users.put(email, name, password_hash())
         if role:
             await store.courses.enrol(seed.COURSE, user, role)
         person = User(url, email)
@@ -223,10 +243,9 @@ async def people(store: Store) -> AsyncIterator[Callable[..., Any]]:
     try:
         yield make
     finally:
-        passwords.close()
         for person in made:
             await person.http.close()
-            await clear(store, person.email)
+        await asyncio.gather(*(clear(store, person.email) for person in made))
 
 
 async def clear(store: Store, email: str) -> None:
@@ -244,8 +263,8 @@ async def clear(store: Store, email: str) -> None:
     await store.database.run("UPDATE containers SET state = 'gone' WHERE kept_user = $1", user.id)
     if names:
         client = Lxd(Address(os.environ["LXD_URL"]), os.environ["LXD_PROJECT"])
+        await asyncio.gather(*(client.delete(row["name"]) for row in names))
         for row in names:
-            await client.delete(row["name"])
             await store.containers.forget(row["name"])
         client.close()
     await store.users.delete(email)

@@ -1,13 +1,15 @@
 """Which holder is tested: the product, the same with ASan and UBSan, and the one for arm64. A pytest plugin of fixtures."""
 
 import os
+import re
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from holder_client import Holders
+
+from tests.holder_client import Holders
 
 SOURCE = Path(__file__).parent.parent / "terminals" / "holder"
 MAKE = {
@@ -18,6 +20,8 @@ MAKE = {
 """What make is asked for, and with what."""
 GIVEN = os.environ.get("EDUCENTER_TEST_HOLDER")
 """A binary to test in the place of all of them."""
+KILLED = re.compile(r"==\d+==Unable to get registers from thread \d+\.\n")
+"""LeakSanitizer looked through a process at its exit while the test's end killed it."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +49,7 @@ def build(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
     out = tmp_path_factory.mktemp(request.param)
     target, *settings = MAKE[request.param]
     environment = {**os.environ, "MAKEFLAGS": "", "MAKELEVEL": ""}
-    command = ["make", "-s", "-C", SOURCE, f"OUT={out}", *settings, f"{out}/{target}"]
+    command: list[str | Path] = ["make", "-s", "-C", SOURCE, f"OUT={out}", *settings, f"{out}/{target}"]
     subprocess.run(command, check=True, env=environment, timeout=110)
     return Build(request.param, out / target)
 
@@ -64,7 +68,7 @@ def new_holders(build: Build, tmp_path: Path) -> Iterator[Callable[..., Holders]
     for holders in made:
         holders.end()
         # A holder has no stderr that anybody sees: what the sanitizers found lies here.
-        assert [path.read_text() for path in holders.findings.iterdir()] == []
+        assert [text for path in holders.findings.iterdir() if (text := KILLED.sub("", path.read_text()))] == []
 
 
 @pytest.fixture

@@ -6,9 +6,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
-import pytest
-
-from tests.browser.conftest import MakeLab
+from tests.browser.conftest import MakeLab, shared_loop
 from tests.browser.lab import CLEARED, Lab
 from tests.client import User
 from tests.conftest import Server
@@ -30,7 +28,7 @@ for at in range(len(data)):
 """
 
 
-@pytest.fixture
+@shared_loop
 async def front(make_server: Callable[..., Server]) -> AsyncIterator[Proxy]:
     with Proxy(0) as proxy:
         server = make_server(PUBLIC_URL=f"http://127.0.0.1:{proxy.port}")
@@ -40,11 +38,10 @@ async def front(make_server: Callable[..., Server]) -> AsyncIterator[Proxy]:
 
 
 async def test_text_in_single_bytes_and_cut_inside_characters_fills_the_same_cells(
-    front: Proxy, make_user: MakeUser, make_lab: MakeLab, capsys: pytest.CaptureFixture[str]
+    front: Proxy, make_user: MakeUser, make_lab: MakeLab
 ) -> None:
     seed = int(os.environ.get("SEED") or random.randrange(2**32))
-    with capsys.disabled():
-        print(f"\n  SEED={seed}")
+    print(f"SEED={seed}")  # what a failure shows
     chance = random.Random(seed)
     url = f"http://127.0.0.1:{front.port}"
     student: User = await make_user(url)
@@ -60,8 +57,7 @@ async def test_text_in_single_bytes_and_cut_inside_characters_fills_the_same_cel
     lab.put("show", "python3 trickle.py\n")
     front.slivers = 1 << 40
     rough, cuts = await asyncio.gather(_shown(lab), _cut(lab, front, chance))
-    with capsys.disabled():
-        print(f"  cut after these bytes: {cuts}")
+    print(f"cut after these bytes: {cuts}")
     assert len(rough["rows"]) == len(smooth["rows"])
     for was, now in zip(smooth["rows"], rough["rows"], strict=True):
         assert now.split() == was.split()
