@@ -3,10 +3,9 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 
-import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import MakeLab
+from tests.browser.conftest import MakeLab, shared_loop
 from tests.browser.lab import Lab
 from tests.client import PASSWORD, User
 from tests.conftest import Server
@@ -17,7 +16,7 @@ from tests.proxy import Proxy
 FAILS = "ERR_CONNECTION|ERR_EMPTY_RESPONSE|ERR_INTERNET_DISCONNECTED|WebSocket connection|ERR_NETWORK"
 
 
-@pytest.fixture
+@shared_loop
 async def front(make_server: Callable[..., Server]) -> AsyncIterator[Proxy]:
     with Proxy(0) as proxy:
         server = make_server(PUBLIC_URL=f"http://127.0.0.1:{proxy.port}")
@@ -26,7 +25,7 @@ async def front(make_server: Callable[..., Server]) -> AsyncIterator[Proxy]:
         yield proxy
 
 
-@pytest.fixture
+@shared_loop
 async def far(front: Proxy, make_user: MakeUser, make_lab: MakeLab) -> Lab:
     """A live lab behind a network that can be cut."""
     url = f"http://127.0.0.1:{front.port}"

@@ -6,9 +6,9 @@ from playwright.async_api import expect
 
 from tests.browser.lab import Lab
 from tests.browser.test_accessibility import clean
-from tests.browser.test_watch import pair, room, watch
+from tests.browser.test_watch import house, pair, room, watch
 
-__all__ = ["pair", "room"]
+__all__ = ["house", "pair", "room"]
 
 
 async def test_a_teacher_asks_types_and_stops_and_the_student_sees_all_of_it(pair: tuple[Lab, Lab]) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from tests.browser.lab import Lab
-from tests.browser.test_watch import Room, room, watch
+from tests.browser.test_watch import Room, house, room, watch
 
-__all__ = ["room"]
+__all__ = ["house", "room"]
 
 MEGABYTE = 1_250_000
 """Bytes: more than any ring holds."""

@@ -1,9 +1,8 @@
 """On a phone: the row of keys, Ctrl and Alt that stick, swipes, and nothing behind the soft keyboard."""
 
-import pytest
 from playwright.async_api import CDPSession, expect
 
-from tests.browser.conftest import MakeLab
+from tests.browser.conftest import MakeLab, shared_loop
 from tests.browser.lab import Lab
 from tests.client import User
 from tests.conftest import Server
@@ -11,7 +10,7 @@ from tests.conftest import Server
 PHONE = {"viewport": {"width": 390, "height": 780}, "has_touch": True, "is_mobile": True, "device_scale_factor": 3}
 
 
-@pytest.fixture
+@shared_loop
 async def phone(make_lab: MakeLab, server: Server, student: User) -> Lab:
     lab = await make_lab(server.url, **PHONE)
     await lab.sign_in(student.email)

@@ -5,9 +5,9 @@ from playwright.async_api import expect
 
 from tests.browser.lab import Lab
 from tests.browser.test_accessibility import clean
-from tests.browser.test_watch import pair, room
+from tests.browser.test_watch import house, pair, room
 
-__all__ = ["pair", "room"]
+__all__ = ["house", "pair", "room"]
 
 
 async def sure(lab: Lab, action: str) -> None:

@@ -2,20 +2,18 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import pytest
 from playwright.async_api import expect
 
-from tests.browser.conftest import MakeLab
+from tests.browser.conftest import MakeLab, shared_loop
 from tests.browser.lab import Lab, Offset
 from tests.browser.test_connection import FAILS
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser
 from tests.proxy import Proxy
-
-MakeServer = Callable[..., Server]
 
 PROGRAMS = {
     "vim": ("vim -c 'syntax on' /usr/lib/python3.11/abc.py\n", "Copyright 2007 Google"),
@@ -36,25 +34,37 @@ class Room:
     second: Server
 
 
-@pytest.fixture
-async def room(make_server: MakeServer, make_lab: MakeLab, make_user: MakeUser) -> AsyncIterator[Room]:
-    """New connections go to the second instance by now, the student's, too."""
+@pytest.fixture(scope="module")
+def house(seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Proxy, Server, Server]]:
+    """Two instances behind a front; whole again before each test."""
+    folder = tmp_path_factory.mktemp("house")
     with Proxy(0) as front:
         url = f"http://127.0.0.1:{front.port}"
-        first, second = make_server(PUBLIC_URL=url), make_server(PUBLIC_URL=url)
+        first, second = (Server(folder / f"{name}.log", PUBLIC_URL=url) for name in ("first", "second"))
+        yield front, first, second
         for instance in (first, second):
-            await asyncio.to_thread(instance.start)
-        front.target = first.port
-        student, teacher = await make_user(url, name="Ana"), await make_user(url, role="instructor", name="Ms Rivera")
-        lab, board = await make_lab(url), await make_lab(url)
-        room = Room(lab, Offset(lab.page), first, board, Offset(board.page), second)
-        for one in (lab, board):
-            one.forgive(FAILS)  # the balancer goes before the pages
-        await lab.sign_in(student.email)
-        await lab.start()
-        front.target = second.port
-        await board.sign_in(teacher.email)
-        yield room
+            if instance.process is not None:
+                instance.stop()
+
+
+@shared_loop
+async def room(house: tuple[Proxy, Server, Server], make_lab: MakeLab, make_user: MakeUser) -> Room:
+    """New connections go to the second instance by now, the student's, too."""
+    front, first, second = house
+    for instance in (first, second):
+        await asyncio.to_thread(instance.complete)
+    front.target = first.port
+    url = first.settings["PUBLIC_URL"]
+    student, teacher = await make_user(url, name="Ana"), await make_user(url, role="instructor", name="Ms Rivera")
+    lab, board = await make_lab(url), await make_lab(url)
+    room = Room(lab, Offset(lab.page), first, board, Offset(board.page), second)
+    for one in (lab, board):
+        one.forgive(FAILS)  # an instance may be killed
+    await lab.sign_in(student.email)
+    await lab.start()
+    front.target = second.port
+    await board.sign_in(teacher.email)
+    return room
 
 
 @pytest.fixture
