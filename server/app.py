@@ -186,7 +186,8 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _jobs(app: web.Application) -> AsyncIterator[None]:
-    janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.RECONCILER], app[keys.KEEPER])
+    every = app[keys.SETTINGS].sweep_seconds
+    janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.RECONCILER], app[keys.KEEPER], every)
     hub = app[keys.HUB]
     feeds, presence = app[keys.FEEDS], app[keys.PRESENCE]
     told = (app[keys.BUS].run(), feeds.read(), feeds.send(), presence.run(hub.facts))

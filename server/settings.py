@@ -19,6 +19,7 @@ SECRET_BYTES = 32
 MOST_OUTPUT = 1 << 30
 """Bytes per second: no terminal reaches so many."""
 LEAST_IDLE_MINUTES = 2
+LEAST_SWEEP_SECONDS = 0.5
 
 
 class BadSettings(Exception):
@@ -71,6 +72,8 @@ class Settings:
     idle_end_minutes: int
     lab_max_minutes: int
     """A lab's longest life, extensions included."""
+    sweep_seconds: float
+    """Between two looks for labs whose time is over, and for what the dead have left."""
     upload_most: int
     """Bytes of a file that is brought into a lab."""
     starts_at_once: int
@@ -164,6 +167,7 @@ def read(env: Env | None = None) -> Settings:
         idle_stop_minutes=int(_number(env, "IDLE_STOP_MINUTES", 60, problems)),
         idle_end_minutes=int(_number(env, "IDLE_END_MINUTES", 150, problems)),
         lab_max_minutes=int(_number(env, "LAB_MAX_MINUTES", 1440, problems)),
+        sweep_seconds=_number(env, "SWEEP_SECONDS", 20.0, problems),
         upload_most=int(_number(env, "UPLOAD_MOST", 50.0, problems) * 1024 * 1024),
         starts_at_once=max(1, int(_number(env, "STARTS_AT_ONCE", 4, problems))),
         pool_ready=int(_number(env, "POOL_READY", 2, problems)),
@@ -253,6 +257,8 @@ def _services(s: Settings) -> list[str]:
                 )
     if not s.holder_path.is_file():
         found.append(f"HOLDER_PATH: there is no holder at {s.holder_path}; build it with `make -C terminals/holder`")
+    if s.sweep_seconds < LEAST_SWEEP_SECONDS:
+        found.append(f"SWEEP_SECONDS: at least {LEAST_SWEEP_SECONDS:g}, for each sweep asks LXD and PostgreSQL")
     if s.idle_freeze_minutes < LEAST_IDLE_MINUTES:
         found.append(
             f"IDLE_FREEZE_MINUTES: at least {LEAST_IDLE_MINUTES}, or who only loads the page again finds the lab asleep"

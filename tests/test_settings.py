@@ -58,6 +58,7 @@ def test_loopback_has_several_names(settings: Make) -> None:
         ({"REDIS_URL": ""}, "REDIS_URL"),
         ({"LIMIT_MEMORY": "1 GB"}, "LIMIT_MEMORY"),
         ({"LIMIT_CPU": "0"}, "LIMIT_CPU"),
+        ({"SWEEP_SECONDS": "0"}, "SWEEP_SECONDS"),
         ({"LIMIT_PROCESSES": "10"}, "LIMIT_PROCESSES"),
         ({"LIMIT_DISK": "big"}, "LIMIT_DISK"),
         ({"LIMIT_OUTPUT": "1000"}, "LIMIT_OUTPUT"),

@@ -13,7 +13,6 @@ from terminals.store import Store
 
 log = structlog.get_logger(__name__)
 
-EVERY_S = 20
 RECONCILE_S = 60.0
 """Between two looks at all that LXD has."""
 RESTART_S = 15.0
@@ -26,11 +25,13 @@ LOST = ("container_gone", "Your lab's container is gone from the host. Start the
 class Janitor:
     """Sweeps: labs whose time is over or that nobody uses, restarts nobody finished, and what doesn't agree with LXD."""
 
-    def __init__(self, store: Store, sessions: Sessions, reconciler: Reconciler, keeper: Keeper) -> None:
+    def __init__(self, store: Store, sessions: Sessions, reconciler: Reconciler, keeper: Keeper, every: float) -> None:
+        """`every`: seconds between two sweeps."""
         self._store = store
         self._sessions = sessions
         self._reconciler = reconciler
         self._keeper = keeper
+        self._every = every
         self._reconciled_at = 0.0
 
     async def run(self) -> None:
@@ -45,7 +46,7 @@ class Janitor:
             except Exception:
                 # Nobody sweeps when this loop is dead.
                 log.exception("sweep_failed")
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(self._every)
 
     async def sweep(self) -> None:
         """Once, whoever leads."""

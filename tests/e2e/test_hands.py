@@ -1,7 +1,7 @@
 """Raised hands: one queue for each course, one instructor for each hand, and nobody else's business."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -13,16 +13,16 @@ from tests.client import User
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser
 
-MakeServer = Callable[..., Server]
 NOBODY = "a" * 20
 
 
-@pytest.fixture
-async def elsewhere(server: Server, make_server: MakeServer) -> Server:
-    """Another instance of the same service."""
-    second = make_server(PUBLIC_URL=server.url)
-    await asyncio.to_thread(second.start)
-    return second
+@pytest.fixture(scope="module")
+def elsewhere(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """Another instance of the same service, which no test harms either."""
+    second = Server(tmp_path_factory.mktemp("elsewhere") / "log", PUBLIC_URL=server.url)
+    second.start()
+    yield second
+    second.stop()
 
 
 @pytest.fixture

@@ -238,7 +238,7 @@ async def test_an_instance_killed_over_it_leaves_what_another_mends(
     await store.database.run("UPDATE sessions SET heard_at = now() - interval '1 minute' WHERE state = 'starting'")
     other = make_server(PUBLIC_URL=victim.url)
     other.start()
-    student.http._base_url = student.http._base_url.with_port(other.port)
+    student.go_to(other.port)
     running = (await student.call("POST", "/api/sessions", {"lesson": LESSON}, 202))["id"]
     await student.until(running, "live")
     done = running != session

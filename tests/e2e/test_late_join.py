@@ -10,9 +10,9 @@ from deploy import processes
 from tests.client import Page, User
 from tests.conftest import Server
 from tests.e2e.test_main_job import shell
-from tests.e2e.test_watching import elsewhere, server, student, teacher, watch
+from tests.e2e.test_watching import elsewhere, server, student, teacher, two, watch
 
-__all__ = ["elsewhere", "server", "student", "teacher"]
+__all__ = ["elsewhere", "server", "student", "teacher", "two"]
 
 DRAW = """python3 -c '
 import sys, time

@@ -142,9 +142,10 @@ async def test_a_start_goes_on_when_its_instance_is_killed(
     await until(lambda: store.containers.of_session(session))
     victim.kill()
     half = await store.containers.of_session(session)
-    other = make_server(PUBLIC_URL=victim.url, INSTANCE="other")
+    await unheard(store)
+    other = make_server(PUBLIC_URL=victim.url, INSTANCE="other", SWEEP_SECONDS="1")
     other.start()
-    student.http._base_url = student.http._base_url.with_port(other.port)
+    student.go_to(other.port)
     await student.until(session, "live")
     async with student.page(await student.first_terminal(session), url=other.url) as page:
         assert await ask(page, "echo alive") == "alive"
@@ -152,6 +153,14 @@ async def test_a_start_goes_on_when_its_instance_is_killed(
     container = await store.containers.of_session(session)
     if container != half:
         await until(lambda: _absent(lxd, str(half)), 120)
+
+
+async def unheard(store: Store) -> None:
+    """As if who was killed had last been heard of a minute ago: longer than anybody's patience."""
+    await store.database.run("UPDATE sessions SET heard_at = heard_at - interval '1 minute' WHERE state = 'starting'")
+    await store.database.run(
+        "UPDATE containers SET heard_at = heard_at - interval '1 minute' WHERE state IN ('warming', 'taken')"
+    )
 
 
 async def _absent(lxd: Lxd, name: str) -> bool:
@@ -169,7 +178,7 @@ async def test_an_instance_that_stops_hands_its_starts_on_at_once(
     staying = make_server(PUBLIC_URL=leaving.url)
     staying.start()
     for student, session in zip(students, sessions, strict=True):
-        student.http._base_url = student.http._base_url.with_port(staying.port)
+        student.go_to(staying.port)
         assert (await student.until(session, "live"))["error"] is None
     assert not await store.database.fetch("SELECT id FROM sessions WHERE id = ANY($1) AND state <> 'live'", sessions)
 
@@ -196,11 +205,12 @@ async def _count(store: Store, count: int) -> bool:
 async def test_a_maker_that_is_killed_leaves_nothing_half_made_in_the_pool(
     make_server: Callable[..., Server], store: Store, lxd: Lxd
 ) -> None:
-    server = make_server(**POOL)
+    server = make_server(**POOL, SWEEP_SECONDS="1")
     server.start()
     await until(lambda: store.database.fetch("SELECT FROM containers WHERE state = 'warming'"))
     server.kill()
     half = [row["name"] for row in await store.database.fetch("SELECT name FROM containers WHERE state = 'warming'")]
+    await unheard(store)
     server.start()
     try:
         await until(lambda: _full(store))

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import itertools
 import re
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -70,7 +69,7 @@ async def lab(student: User) -> AsyncIterator[tuple[str, Page]]:
 
 @pytest.mark.parametrize("reboot", [False, True], ids=["without-a-reboot", "with-a-reboot"])
 async def test_everything_killed_is_brought_back_by_the_same_commands(
-    house: House, server: Server, student: User, lab: tuple[str, Page], reboot: bool, capsys: pytest.CaptureFixture[str]
+    house: House, server: Server, student: User, lab: tuple[str, Page], reboot: bool
 ) -> None:
     session, page = lab
     assert await ask(page, "echo $((6*7)); echo written-before > /root/kept") == "42"
@@ -80,7 +79,7 @@ async def test_everything_killed_is_brought_back_by_the_same_commands(
     await asyncio.to_thread(house.kill)
     if reboot:
         await asyncio.to_thread(house.unplug)
-    assert await back(house, server, before, capsys) == "started"
+    assert await back(house, server, before) == "started"
     # Redis came back empty: who was signed in signs in again.
     await student.call("GET", "/api/me", status=401)
     await student.sign_in()
@@ -110,7 +109,7 @@ async def test_lxd_killed_alone_gives_the_same_shell_back_with_every_line(house:
 
 
 async def test_a_container_that_was_frozen_when_everything_died_starts_again(
-    house: House, server: Server, student: User, lab: tuple[str, Page], capsys: pytest.CaptureFixture[str]
+    house: House, server: Server, student: User, lab: tuple[str, Page]
 ) -> None:
     session, page = lab
     await ask(page, "echo asleep > /root/kept")
@@ -123,7 +122,7 @@ async def test_a_container_that_was_frozen_when_everything_died_starts_again(
     await asyncio.to_thread(house.kill)
     # In cgroup v1 frozen processes outlive SIGKILL, and LXD would start a second init beside them.
     frozen = ", 1 frozen orphans released" if lxd.FREEZER.exists() else ""
-    assert await back(house, server, before, capsys) == "started" + frozen
+    assert await back(house, server, before) == "started" + frozen
     assert processes.wait_for(lambda: not set(inside) & set(house._contained()), DEATH_S)
     await student.sign_in()
     await lost_and_a_new_one(student, session, page, "cat /root/kept", "asleep")
@@ -143,19 +142,13 @@ async def test_a_killed_postgresql_or_redis_is_brought_back_under_a_running_serv
     assert await ask(page, "echo still") == "still"
 
 
-async def back(house: House, server: Server, before: dict[str, list[str]], capsys: pytest.CaptureFixture[str]) -> str:
+async def back(house: House, server: Server, before: dict[str, list[str]]) -> str:
     """Starts everything again by the same commands, with the same data; what was done to LXD."""
-    began = time.monotonic()
     done = await asyncio.to_thread(house.start)
-    services = time.monotonic() - began
     assert house.answering() == list(house.folders)
     assert (done["postgres"], done["redis"]) == ("started", "started")
     assert await house.rows() == before
-    ready = await asyncio.to_thread(server.start)
-    with capsys.disabled():
-        print(f"\n  services back after {services:.1f} s, the server ready after another {ready:.1f} s")
-    assert services < WAIT_S
-    assert ready < 5
+    await asyncio.to_thread(server.start)
     return done["lxd"]
 
 

@@ -92,7 +92,7 @@ async def test_a_restart_that_an_instance_died_over_is_finished_by_another(
     await store.database.run("UPDATE sessions SET restarting_at = restarting_at - interval '1 minute'")
     other = make_server(PUBLIC_URL=victim.url)
     other.start()
-    student.http._base_url = student.http._base_url.with_port(other.port)
+    student.go_to(other.port)
     (fresh,) = await terminals(student, session)
     async with student.page(fresh["id"], url=other.url) as again:
         assert await ask(again, "cat /root/mine") == "precious"

@@ -1,7 +1,7 @@
 """Watching: from any instance, exactly what the student sees, never without the student knowing, and by nobody else."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -10,15 +10,23 @@ from tests.client import Closed, Page, User
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser, ask, shell
 
-MakeServer = Callable[..., Server]
+
+@pytest.fixture(scope="module")
+def two(seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Server]]:
+    """Instances of one service that tests may kill: whole again before each."""
+    folder = tmp_path_factory.mktemp("two")
+    first = Server(folder / "first.log")
+    second = Server(folder / "second.log", PUBLIC_URL=first.url)
+    yield first, second
+    for each in (first, second):
+        if each.process is not None:
+            each.stop()
 
 
 @pytest.fixture
-async def server(make_server: MakeServer) -> Server:
-    """One that a test may kill."""
-    first = make_server()
-    await asyncio.to_thread(first.start)
-    return first
+async def server(two: tuple[Server, Server]) -> Server:
+    await asyncio.to_thread(two[0].complete)
+    return two[0]
 
 
 @pytest.fixture
@@ -28,11 +36,10 @@ async def student(server: Server, make_user: MakeUser) -> User:
 
 
 @pytest.fixture
-async def elsewhere(server: Server, make_server: MakeServer) -> Server:
+async def elsewhere(two: tuple[Server, Server]) -> Server:
     """Another instance of the same service."""
-    second = make_server(PUBLIC_URL=server.url)
-    await asyncio.to_thread(second.start)
-    return second
+    await asyncio.to_thread(two[1].complete)
+    return two[1]
 
 
 @pytest.fixture
@@ -168,7 +175,7 @@ async def test_who_watches_a_terminal_that_nobody_has_open_leaves_its_size_and_h
 
 
 async def test_who_watches_misses_nothing_when_another_instance_begins_to_watch(
-    server: Server, elsewhere: Server, make_server: MakeServer, student: User, teacher: User
+    server: Server, elsewhere: Server, make_server: Callable[..., Server], student: User, teacher: User
 ) -> None:
     third = make_server(PUBLIC_URL=server.url)
     await asyncio.to_thread(third.start)
