@@ -14,7 +14,7 @@ from deploy.steps import Plan
 from deploy.up import up
 from deploy.world import CHECKOUT, World, say
 
-TYPED = ("server", "terminals", "deploy")
+TYPED = ("server", "terminals", "deploy", "tests")
 SOAK = ("tests/soak", "tests/hostile/test_floods.py", "tests/browser/test_flood.py", "tests/attacks")
 """What runs a tenth of its counts in `make test` and all of them in `make soak`."""
 CHAOS = ("tests/chaos",)
@@ -52,7 +52,7 @@ def types(world: World) -> None:
     there = [name for name in TYPED if any((CHECKOUT / name).rglob("*.py"))]
     _all(
         made,
-        ("mypy", "--strict", *there),
+        ("mypy", "--strict", "--explicit-package-bases", *there),
         (*made.npm, "--prefix", bundle.STATIC, "run", "--silent", "check"),
     )
 

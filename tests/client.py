@@ -71,6 +71,11 @@ class User:
         found: str = (await self.call("GET", f"/api/sessions/{session}"))["terminals"][0]["id"]
         return found
 
+    def go_to(self, port: int) -> None:
+        """Calls go to another instance from now on."""
+        assert self.http._base_url is not None
+        self.http._base_url = self.http._base_url.with_port(port)
+
     async def end(self, session: str) -> None:
         await self.call("DELETE", f"/api/sessions/{session}", status=202)
 
@@ -273,6 +278,8 @@ class Page:
                     del self.unacknowledged[seq]
             case "P":
                 self.messages.append({"type": "pong", "nonce": int.from_bytes(data[1:])})
+            case _:
+                pass  # of a later version
 
     def _text(self, message: dict[str, Any]) -> None:
         self.messages.append(message)

@@ -11,7 +11,9 @@ from blockbuster import BlockBuster, blockbuster_ctx
 from pytest_aiohttp.plugin import AiohttpClient
 
 from server import app as application
+from server import auth, pages
 from server import settings as setting
+from terminals.errors import Unavailable
 from tests.client import PASSWORD
 
 Client = TestClient[web.Request, web.Application]
@@ -109,12 +111,12 @@ def test_https_makes_the_cookie_secure_and_bound_to_the_host(monkeypatch: pytest
     monkeypatch.setenv("DEMO", "off")
     found = setting.read()
     assert found.origins == {"https://labs.example.org"}
-    assert application.auth.cookie_name(found) == "__Host-educenter"
-    assert application.auth.storage(found, application.make_redis(found)).cookie_params["secure"] is True
+    assert auth.cookie_name(found) == "__Host-educenter"
+    assert auth.storage(found, application.make_redis(found)).cookie_params["secure"] is True
 
 
 def test_a_front_end_that_is_not_built_is_said(tmp_path: Path) -> None:
-    bundle: Any = application.pages.Bundle(tmp_path)
-    with pytest.raises(application.pages.Unavailable, match="front end"):
+    bundle: Any = pages.Bundle(tmp_path)
+    with pytest.raises(Unavailable, match="front end"):
         bundle.script("lab")
     assert list(tmp_path.iterdir()) == []

@@ -90,7 +90,8 @@ async def test_what_comes_before_anybody_takes_it_is_kept_up_to_a_bound(door: Do
 
 async def test_a_holder_that_takes_nothing_is_noticed_and_costs_a_bound(door: Door, tmp_path: Path) -> None:
     async with connected(door, tmp_path) as (line, _):
-        line.hand_to([].append)
+        taken: list[bytes] = []
+        line.hand_to(taken.append)
         with pytest.raises(Cut):
             overfill(line)
         assert line.paused

@@ -146,7 +146,7 @@ async def test_pings_of_the_websocket_disturb_nothing(tmp_path: Path) -> None:
     async def play(path: Attached) -> None:
         await path.hello()
         for _ in range(2000):
-            await path.sockets["1"].ping()
+            _pong = await path.sockets["1"].ping()
         await path.send(OUTPUT)
         await asyncio.sleep(WAIT_S)
 

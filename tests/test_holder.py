@@ -13,10 +13,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from holder_builds import Build, on
-from holder_client import Client, Holders, attach, stat_field, wait_for
 
 from terminals.link import frames
+from tests.holder_builds import Build, on
+from tests.holder_client import Client, Holders, attach, stat_field, wait_for
 
 RING = 1_048_576
 RAW = "stty raw -echo -opost; printf ready;"

@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from holder_builds import Build
-from holder_client import Client, Holders, each_process, stat_field, wait_for
 
 from terminals.link import frames
+from tests.holder_builds import Build
+from tests.holder_client import Client, Holders, each_process, stat_field, wait_for
 
 STUDENT = "daemon"
 FRAME_FLOOD = 400_000

@@ -6,10 +6,9 @@ The product only: ASan's shadow and quarantine are what the figures of its build
 import time
 from pathlib import Path
 
-from holder_builds import on
-from holder_client import Holders, wait_for
-
 from terminals.link import frames
+from tests.holder_builds import on
+from tests.holder_client import Holders, wait_for
 
 RING = 1_048_576
 MOST_BESIDE = 1_048_576

@@ -1,12 +1,25 @@
 import asyncio
+from collections.abc import Iterable
 
-from terminals.errors import Ended
+from terminals.errors import Ended, TerminalsError
 from terminals.link.frames import output
 from terminals.viewers.viewer import LIMIT, Viewer
 
 
 def viewer() -> Viewer:
     return Viewer(1, 2, "driver", (80, 24))
+
+
+def going_out(watching: Viewer) -> list[list[bytes | str]]:
+    """What its socket, which has room, was given in each turn."""
+    sent: list[list[bytes | str]] = []
+
+    def send(messages: Iterable[bytes | str]) -> bool:
+        sent.append(list(messages))
+        return True
+
+    watching.direct = send
+    return sent
 
 
 async def test_waiting_output_is_joined_and_order_is_kept() -> None:
@@ -39,7 +52,7 @@ async def test_control_messages_without_end_close_the_socket() -> None:
     watching = viewer()
     for _ in range(100_000):
         watching.tell({"type": "status"})
-    assert watching.closing is not None
+    assert isinstance(watching.closing, TerminalsError)
     assert watching.closing.code == "stuck"
 
 
@@ -62,8 +75,8 @@ async def test_closing_comes_after_what_was_queued() -> None:
 
 
 def test_a_turn_goes_out_together_where_the_socket_takes_it() -> None:
-    watching, sent = viewer(), []
-    watching.direct = lambda messages: sent.append(list(messages)) is None
+    watching = viewer()
+    sent = going_out(watching)
     watching.reply(b"K" + bytes(8))
     watching.offer(output(0, b"a"))
     watching.offer(output(1, b"b"))
@@ -74,10 +87,10 @@ def test_a_turn_goes_out_together_where_the_socket_takes_it() -> None:
 
 
 async def test_nothing_overtakes_what_is_being_sent() -> None:
-    watching, sent = viewer(), []
+    watching = viewer()
     watching.offer(output(0, b"a"))
     assert await watching.next() == [output(0, b"a")]
-    watching.direct = lambda messages: sent.append(list(messages)) is None
+    sent = going_out(watching)
     watching.offer(output(1, b"b"))
     watching.flush()
     assert sent == []

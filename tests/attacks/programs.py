@@ -185,7 +185,7 @@ def scan(_: float, *targets: str) -> None:
     """address:port, each of them the test's own."""
     say("interfaces", ",".join(name for _, name in socket.if_nameindex()))
     for target in targets:
-        host, _, port = target.rpartition(":")
+        host, port = target.rpartition(":")[::2]
 
         def connect(address: tuple[str, int] = (host, int(port))) -> None:
             socket.create_connection(address, 2).close()

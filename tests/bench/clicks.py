@@ -63,7 +63,7 @@ async def _click(lab: Lab, server: Server, student: User, store: Store, cold: Lx
     lab.url = server.url
     await lab.open("/lessons")
     took = await lab.start(LESSON)
-    student.http._base_url = student.http._base_url.with_port(server.port)
+    student.go_to(server.port)
     await student.end(lab.session)
     await student.until(lab.session, "ended")
     return took

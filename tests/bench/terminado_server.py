@@ -3,7 +3,8 @@
 import asyncio
 import sys
 
-from terminado import TermSocket, UniqueTermManager
+from terminado.management import UniqueTermManager
+from terminado.websocket import TermSocket
 from tornado.web import Application
 
 

@@ -61,16 +61,20 @@ async def test_pages_that_take_the_terminal_from_each_other_on_three_instances_t
     assert all(word.startswith("w") for word in typed)
 
 
+def drives(seat: Seat) -> bool:
+    return seat.live and seat.role == "driver"
+
+
 async def contend(seat: Seat, mark: str) -> None:
     """Types some, while others take over; takes it back until all is typed, then is content to look on."""
     number = 1
     while number <= EACH:
-        if not seat.live or seat.role != "driver":
+        if not drives(seat):
             await asyncio.sleep(random.random() / 2)
             await seat.take()
             continue
         for _ in range(random.randrange(1, 30)):
-            if not seat.live or seat.role != "driver" or number > EACH or seat.full:
+            if not drives(seat) or number > EACH or seat.full:
                 break
             await seat.type(f"{mark}{number}\r")
             number += 1

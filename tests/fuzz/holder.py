@@ -36,7 +36,7 @@ class Result:
 
 
 def build(out: Path = BUILT) -> None:
-    command = ["make", "--silent", f"--jobs={os.cpu_count()}", "-C", SOURCE, f"OUT={out}", "fuzz"]
+    command: list[str | Path] = ["make", "--silent", f"--jobs={os.cpu_count()}", "-C", SOURCE, f"OUT={out}", "fuzz"]
     subprocess.run(command, check=True, env={**os.environ, "MAKEFLAGS": "", "MAKELEVEL": ""})
 
 
@@ -86,7 +86,13 @@ def merge(target: str, out: Path = BUILT) -> str:
     subprocess.run(["rm", "-rf", merged], check=True)
     merged.mkdir(parents=True)
     kept(target).mkdir(parents=True, exist_ok=True)
-    command = [out / f"fuzz_{target}", "-set_cover_merge=1", f"-max_len={LONGEST_INPUT}", merged, kept(target)]
+    command: list[str | Path] = [
+        out / f"fuzz_{target}",
+        "-set_cover_merge=1",
+        f"-max_len={LONGEST_INPUT}",
+        merged,
+        kept(target),
+    ]
     subprocess.run([*command, out / "corpus" / target], check=True, capture_output=True, timeout=600)
     for path in kept(target).iterdir():
         path.unlink()

@@ -49,11 +49,12 @@ class Returning(Page):
             yield
         finally:
             task.cancel()
-            failed = await asyncio.gather(task, return_exceptions=True)
+            (failed,) = await asyncio.gather(task, return_exceptions=True)
             if self._socket is not None:
                 self.drop()
-            if not isinstance(failed[0], asyncio.CancelledError):
-                raise failed[0]
+            assert isinstance(failed, BaseException), "it reads for ever"
+            if not isinstance(failed, asyncio.CancelledError):
+                raise failed
 
     async def when(self, holds: Callable[[], bool], timeout: float = 30) -> None:
         """Waits for what the running page learns."""
@@ -184,6 +185,8 @@ class Returning(Page):
                 self._naked = self.role == "driver"
             case "lost" | "exit":
                 raise AssertionError(message)
+            case _:
+                pass
 
     def _note_taken(self, seq: int) -> None:
         self.taken = max(self.taken, seq)
