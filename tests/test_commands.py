@@ -83,6 +83,9 @@ async def test_a_user_is_added_signs_in_and_is_deleted_labs_and_all(
         assert (first.returncode, "Try again in a minute" in first.stderr) == (1, True)
         # As if the start's last beat were older than the janitor's patience.
         await store.database.run("UPDATE sessions SET heard_at = now() - interval '1 hour' WHERE id = $1", session)
+        await store.database.run(
+            "UPDATE containers SET heard_at = now() - interval '1 hour' WHERE session_id = $1", session
+        )
         async with asyncio.timeout(90):
             while await store.containers.of_session(session) is not None:
                 await asyncio.sleep(0.2)
