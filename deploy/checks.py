@@ -15,12 +15,12 @@ from deploy.up import up
 from deploy.world import CHECKOUT, World, say
 
 TYPED = ("server", "terminals", "deploy", "tests")
-SOAK = ("tests/soak", "tests/hostile/test_floods.py", "tests/browser/test_flood.py", "tests/attacks")
+FLOODS = ("tests/hostile/test_floods.py", "tests/browser/test_flood.py", "tests/attacks")
+"""What leaves no core to others, and measures what is left."""
+SOAK = ("tests/soak", *FLOODS)
 """What runs a tenth of its counts in `make test` and all of them in `make soak`."""
 CHAOS = ("tests/chaos",)
 """The same for `make chaos`."""
-ALONE = (*SOAK, *CHAOS)
-"""What measures, kills and floods: after all that can run side by side."""
 SHELL = ("images/*/build", "images/*/customize", "images/*/init", ".ci/run")
 
 
@@ -74,19 +74,21 @@ def test(lanes: Sequence[World], words: Sequence[str]) -> int:
 
 
 def _everything(lanes: Sequence[World]) -> int:
-    """Files of tests side by side, each lane in a world of its own; then, in the first one, what has to be alone."""
+    """Files of tests side by side, each lane in a world of its own; then what kills; then, in the first world, floods alone."""
     with contextlib.ExitStack() as stack:
         held = [stack.enter_context(lock.locked(lane.root / "lock", "running tests")) for lane in lanes]
         variables = [_up(lane) for lane in lanes]
         first, own = lanes[0], variables[0]
         _front_end(first)
-        side_by_side = {**own, "EDUCENTER_LANES": json.dumps(variables)}
+        both = {**own, "EDUCENTER_LANES": json.dumps(variables)}
         # A file is one lane's: its tests share fixtures. In the order of their names, for the long ones come first in it.
         spread = (f"--numprocesses={len(lanes)}", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0")
-        rest = [f"--ignore={name}" for name in ALONE]
-        failed = python(first, side_by_side, "-m", "pytest", *spread, *rest, held=held)
-        say("\nWhat runs alone")
-        failed |= python(first, own, "-m", "pytest", *ALONE, held=held)
+        side_by_side = ("-m", "pytest", *spread)
+        failed = python(first, both, *side_by_side, *(f"--ignore={name}" for name in (*SOAK, *CHAOS)), held=held)
+        say("\nWhat kills, cuts and waits: beside nothing that needs the cores")
+        failed |= python(first, both, *side_by_side, *CHAOS, "tests/soak", held=held)
+        say("\nWhat needs the cores: alone")
+        failed |= python(first, own, "-m", "pytest", *FLOODS, held=held)
         if failed:
             return failed
         say("\nThe bench's first look: it must run, its figures pass or fail nothing")

@@ -36,6 +36,7 @@ lanes.enter()
 pytest_plugins = ["tests.holder_builds"]
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 20
+ALOUD = "aloud"
 PORTS = range(12_000, 32_000)
 """Below those that the kernel gives to connections: a server's stays free while it is down."""
 
@@ -183,14 +184,34 @@ def make_server(seeded: None, tmp_path: Path) -> Iterator[Callable[..., Server]]
 
 
 @pytest.fixture
-def told(capsys: pytest.CaptureFixture[str]) -> Callable[[str, list[float]], None]:
-    """Says on the terminal what was measured, in seconds."""
+def aloud(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Says something that is shown at the end of the run, whichever lane it comes from."""
+
+    def say(text: str) -> None:
+        request.node.user_properties.append((ALOUD, text))
+
+    return say
+
+
+@pytest.fixture
+def told(aloud: Callable[[str], None]) -> Callable[[str, list[float]], None]:
+    """Says what was measured, in seconds."""
 
     def tell(what: str, seconds: list[float]) -> None:
-        with capsys.disabled():
-            print(f"\n  {what}: {figures(seconds)}")
+        aloud(f"{what}: {figures(seconds)}")
 
     return tell
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    reports = [report for found in terminalreporter.stats.values() for report in found]
+    ends = [report for report in reports if isinstance(report, pytest.TestReport) and report.when == "call"]
+    spoke = [(report.nodeid, [text for name, text in report.user_properties if name == ALOUD]) for report in ends]
+    if any(texts for _, texts in spoke):
+        terminalreporter.section("figures")
+    for name, texts in spoke:
+        for line in [name, *(f"  {text}" for text in texts)] if texts else ():
+            terminalreporter.write_line(line)
 
 
 @pytest.fixture

@@ -75,7 +75,7 @@ async def test_the_archive_is_made_as_the_student_and_leaves_out_what_that_may_n
 
 
 async def test_a_large_home_costs_the_server_next_to_nothing_and_one_comes_at_a_time(
-    make_server: Callable[..., Server], make_user: MakeUser, store: Store, capsys: pytest.CaptureFixture[str]
+    make_server: Callable[..., Server], make_user: MakeUser, store: Store, aloud: Callable[[str], None]
 ) -> None:
     server = make_server()
     server.start()
@@ -97,10 +97,9 @@ async def test_a_large_home_costs_the_server_next_to_nothing_and_one_comes_at_a_
     assert size > LARGE
     assert '"level": "error"' not in server.log.read_text()
     assert most - before < 24 * MIB
-    with capsys.disabled():
-        print(
-            f"\n  {size / MIB:.0f} MiB in {seconds:.1f} s: {size / MIB / seconds:.1f} MiB/s, {(most - before) / MIB:.1f} MiB more"
-        )
+    aloud(
+        f"{size / MIB:.0f} MiB in {seconds:.1f} s: {size / MIB / seconds:.1f} MiB/s, {(most - before) / MIB:.1f} MiB more"
+    )
     async with student.http.head(f"/api/sessions/{session}/home.tar.gz") as answer:
         assert answer.status == 200, "the turn was given back"
 

@@ -18,8 +18,8 @@ async def path(make_server: Callable[..., Server], tmp_path: Folder) -> AsyncIte
 
 
 @pytest.fixture
-def chance(capsys: pytest.CaptureFixture[str]) -> random.Random:
+def chance(aloud: Callable[[str], None]) -> random.Random:
     seed = int(os.environ.get("SEED") or random.randrange(2**32))
-    with capsys.disabled():
-        print(f"\n  SEED={seed}")
+    aloud(f"SEED={seed}")
+    print(f"SEED={seed}")  # beside a failure
     return random.Random(seed)

@@ -28,7 +28,7 @@ READ = "cat > /tmp/typed"
 
 @pytest.mark.timeout(90 + INPUTS // 100 + 5 * CUTS)
 async def test_numbered_inputs_across_cuts_on_every_link_are_executed_once_and_in_order(
-    path: Path, make_user: Callable[..., Any], chance: random.Random, capsys: pytest.CaptureFixture[str]
+    path: Path, make_user: Callable[..., Any], chance: random.Random, aloud: Callable[[str], None]
 ) -> None:
     student: User = await make_user(path.url)
     async with lab.opened(student, chance) as (container, page):
@@ -43,15 +43,14 @@ async def test_numbered_inputs_across_cuts_on_every_link_are_executed_once_and_i
         await page.when(lambda: not page.unacknowledged)
         await _ends(page)
         typed = lxc("exec", container, "--", "cat", "/tmp/typed").split()
-        with capsys.disabled():
-            print(f"  {INPUTS:,} inputs across {CUTS} cuts in {time.monotonic() - began:.0f} s; the page was away:")
-            print(cuts.figures())
+        seconds = time.monotonic() - began
+        aloud(f"{INPUTS:,} inputs across {CUTS} cuts in {seconds:.0f} s; the page was away:\n{cuts.figures()}")
         assert typed == [f"n{number}" for number in range(1, INPUTS + 1)]
 
 
 @pytest.mark.timeout(90 + EACH // 20 + 3 * MULTI_CUTS)
 async def test_pages_that_take_the_terminal_from_each_other_type_each_input_once_in_their_order(
-    path: Path, make_user: Callable[..., Any], chance: random.Random, capsys: pytest.CaptureFixture[str]
+    path: Path, make_user: Callable[..., Any], chance: random.Random, aloud: Callable[[str], None]
 ) -> None:
     student: User = await make_user(path.url)
     async with lab.opened(student, chance) as (container, first), AsyncExitStack() as stack:
@@ -76,9 +75,8 @@ async def test_pages_that_take_the_terminal_from_each_other_type_each_input_once
             await asyncio.sleep(0.2)
         await _ends(first)
         typed = lxc("exec", container, "--", "cat", "/tmp/typed").split()
-        with capsys.disabled():
-            print(f"  {WRITERS} pages, {len(typed):,} inputs executed of {WRITERS * EACH:,} typed, {taken} K'd")
-            print(f"  {sum(page.times_attached for page in pages)} attaches in {time.monotonic() - began:.0f} s")
+        aloud(f"{WRITERS} pages, {len(typed):,} inputs executed of {WRITERS * EACH:,} typed, {taken} K'd")
+        aloud(f"{sum(page.times_attached for page in pages)} attaches in {time.monotonic() - began:.0f} s")
         for number, least in enumerate(taken):
             mark = f"w{number}-"
             mine = [int(word.removeprefix(mark)) for word in typed if word.startswith(mark)]

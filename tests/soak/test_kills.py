@@ -35,7 +35,7 @@ for n in itertools.count(1):
 @pytest.mark.timeout(90 + 10 * KILLS)
 @pytest.mark.parametrize("victim", ["bridge", "server", "server-with-another-instance"])
 async def test_numbered_output_is_contiguous_across_kills_and_its_program_lives(
-    path: Path, make_user: Callable[..., Any], chance: random.Random, victim: str, capsys: pytest.CaptureFixture[str]
+    path: Path, make_user: Callable[..., Any], chance: random.Random, victim: str, aloud: Callable[[str], None]
 ) -> None:
     student: User = await make_user(path.url)
     async with lab.opened(student, chance) as (container, page):
@@ -48,10 +48,9 @@ async def test_numbered_output_is_contiguous_across_kills_and_its_program_lives(
         await page.when(lambda: b"KeyboardInterrupt" in page.output[-3000:])
         text = bytes(page.output).partition(b"P%s\r\n" % program.encode())[2].partition(b"^CT")[0]
         numbers = [int(n) for n in re.findall(rb"N(\d+)\r\n", text)]
-        with capsys.disabled():
-            print(
-                f"  {KILLS} × SIGKILL of the {victim}, {len(numbers):,} lines; from the kill to the next byte: {_p(seconds)}"
-            )
+        aloud(
+            f"{KILLS} × SIGKILL of the {victim}, {len(numbers):,} lines; from the kill to the next byte: {_p(seconds)}"
+        )
         assert numbers == list(range(1, len(numbers) + 1))
         await path.started()
 

@@ -26,7 +26,7 @@ MAKE = "import random, sys; sys.stdout.buffer.write(random.Random({seed}).randby
 
 @pytest.mark.timeout(60 + 5 * CUTS)
 async def test_a_binary_stream_across_cuts_on_every_link_is_the_same_to_the_byte(
-    path: Path, make_user: Callable[..., Any], chance: random.Random, capsys: pytest.CaptureFixture[str]
+    path: Path, make_user: Callable[..., Any], chance: random.Random, aloud: Callable[[str], None]
 ) -> None:
     student: User = await make_user(path.url)
     async with lab.opened(student, chance) as (container, page):
@@ -49,11 +49,8 @@ async def test_a_binary_stream_across_cuts_on_every_link_is_the_same_to_the_byte
         await page.when(lambda: END in page.output[-2000:], 120)
         at = page.output.index(BEGIN) + len(BEGIN)
         shown = bytes(page.output[at : at + BYTES])
-        with capsys.disabled():
-            print(
-                f"  {BYTES:,} bytes across {CUTS} cuts in {time.monotonic() - began:.0f} s; how long the page was away:"
-            )
-            print(cuts.figures())
+        seconds = time.monotonic() - began
+        aloud(f"{BYTES:,} bytes across {CUTS} cuts in {seconds:.0f} s; how long the page was away:\n{cuts.figures()}")
         assert len(shown) == BYTES
         assert set(shown) == set(range(256))
         assert hashlib.sha256(shown).hexdigest() == source
