@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from tests.bench import bulk, clicks, crowd, echo, labs, prompt, rivals, stall, watched
+from tests.bench import bulk, clicks, costs, crowd, echo, labs, prompt, rivals, stall, watched
 from tests.bench.figures import Rows, table
 from tests.conftest import ROOT, Server
 
@@ -65,6 +65,7 @@ async def run(scale: float, only: str) -> dict[str, Rows]:
             "click to prompt": lambda: prompt.click(product, clicker, max(3, int(20 * scale))),
             "click to prompt in Chromium": lambda: clicks.clicks(clicker, max(2, int(100 * scale))),
             "stalled client": lambda: stall.stalled(all_, max(5, 60 * scale), max(40, int(300 * scale))),
+            "containers' costs": lambda: costs.costs(max(4, int(50 * scale))),
             "watched": lambda: watched.watched(product, server.url, int(600 * scale)),
             CROWD[0]: lambda: crowd.idle(all_, max(10, int(100 * scale))),
             CROWD[1]: lambda: crowd.typing(both, typists, max(4, 10 * scale)),

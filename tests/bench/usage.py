@@ -25,6 +25,18 @@ def lxd() -> list[int]:
     return sorted({*ours, *(pid for pid in children(ours) if _read(Path(f"/proc/{pid}/comm")).strip() == "lxd")})
 
 
+def monitors() -> list[int]:
+    """LXC's process above each container of the LXD that the tests use."""
+    ours = f"[lxc monitor] {Path(os.environ['LXD_URL']).parent}/"
+    return [pid for pid in _all() if _read(Path(f"/proc/{pid}/cmdline")).startswith(ours)]
+
+
+def available() -> float:
+    """MiB that the kernel could give to programs."""
+    (line,) = (line for line in _read(Path("/proc/meminfo")).splitlines() if line.startswith("MemAvailable:"))
+    return int(line.split()[1]) / KIB_PER_MIB
+
+
 def processes() -> int:
     """How many there are on this machine."""
     return len(_all())
