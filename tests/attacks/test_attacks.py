@@ -25,9 +25,9 @@ from tests.soak.scale import times
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(120)]
 
 SECONDS = times(20)
+"""That an attack goes on for."""
 STEADY_S = 8.0
 """Of a held flood at least: what was on its way counts for little then."""
-"""That an attack goes on for."""
 FELT_S = 2.0
 """For a machine that is busy with other tests; alone it is a tenth of that."""
 REFUSALS = {"EPERM", "EACCES", "ENOENT", "EROFS", "ENODEV", "ENXIO", "ENOSYS"}
