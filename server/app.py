@@ -39,6 +39,7 @@ from terminals.school.hands import Hands
 from terminals.school.janitor import Janitor
 from terminals.school.keeper import Keeper
 from terminals.school.keeping import Keeping
+from terminals.school.outside import Outside
 from terminals.school.sessions import Sessions
 from terminals.screens.screen import Screens
 from terminals.store import Store
@@ -170,10 +171,11 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     shells = Shells(lxd, holder)
     pool = app[keys.POOL] = Pool(store, containers, clearing, shells, settings.instance, policy(settings))
     starts.used = pool.look
-    app[keys.METRICS].watch(hub, lxd, starts, pool)
     sessions = app[keys.SESSIONS] = Sessions(store, starts, clearing, power, hub, bus)
     app[keys.ACTS] = Acts(store, app[keys.CLASSROOM], sessions, keeping)
     app[keys.KEEPER] = Keeper(store, sessions, containers, shells, presence, bus, patience(settings), now)
+    outside = app[keys.OUTSIDE] = Outside(store, lxd, containers, sessions, hub, presence, now)
+    app[keys.METRICS].watch(hub, lxd, starts, pool, outside)
     app[keys.RECONCILER] = Reconciler(store, lxd, containers, clearing, power)
     tunnels = Tunnels(hub, feeds)
     yield
@@ -191,7 +193,7 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
     hub = app[keys.HUB]
     feeds, presence = app[keys.FEEDS], app[keys.PRESENCE]
     told = (app[keys.BUS].run(), feeds.read(), feeds.send(), presence.run(hub.facts))
-    tending = (app[keys.STARTS].run(), app[keys.POOL].run(), janitor.run())
+    tending = (app[keys.STARTS].run(), app[keys.POOL].run(), app[keys.OUTSIDE].run(), janitor.run())
     async with running(hub.run(), hub.attend(), hub.heed(), *told, *tending):
         yield
 

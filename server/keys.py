@@ -22,6 +22,7 @@ from terminals.school.classroom import Classroom
 from terminals.school.hands import Hands
 from terminals.school.keeper import Keeper
 from terminals.school.keeping import Keeping
+from terminals.school.outside import Outside
 from terminals.school.sessions import Sessions
 from terminals.store import Store
 
@@ -41,6 +42,7 @@ CLASSROOM = web.AppKey("classroom", Classroom)
 HOMES = web.AppKey("homes", Homes)
 HANDS = web.AppKey("hands", Hands)
 KEEPING = web.AppKey("keeping", Keeping)
+OUTSIDE = web.AppKey("outside", Outside)
 KEEPER = web.AppKey("keeper", Keeper)
 FEEDS = web.AppKey("feeds", Feeds)
 PRESENCE = web.AppKey("presence", Presence)

@@ -9,6 +9,7 @@ from terminals.hub import Hub
 from terminals.labs.pool import Pool
 from terminals.labs.starts import Starts
 from terminals.lxd import Lxd
+from terminals.school.outside import Outside
 
 
 class Metrics:
@@ -33,10 +34,11 @@ class Metrics:
         self.sent = Counter("educenter_output_bytes", "Output bytes sent to browsers.", registry=self.registry)
         self.behind = Counter("educenter_viewers_behind", "Times that a viewer was reset.", registry=self.registry)
 
-    def watch(self, hub: Hub, lxd: Lxd, starts: Starts, pool: Pool) -> None:
+    def watch(self, hub: Hub, lxd: Lxd, starts: Starts, pool: Pool, outside: Outside) -> None:
         """Adds what the core counts by itself."""
         self.registry.register(_Core(hub, lxd))
         self.registry.register(_Life(starts, pool))
+        self.registry.register(_Events(outside))
 
     def text(self) -> bytes:
         """The exposition format."""
@@ -92,3 +94,18 @@ class _Life:
             for state in ("awake", "frozen", "warming"):
                 pool.add_metric([image, state], getattr(stock, state))
         yield pool
+
+
+class _Events:
+    """Of LXD."""
+
+    def __init__(self, outside: Outside) -> None:
+        self._outside = outside
+
+    def collect(self) -> Iterator[Metric]:
+        joined = float(self._outside.joined)
+        yield GaugeMetricFamily("educenter_lxd_events_joined", "1 while LXD tells its events here.", value=joined)
+        seen = CounterMetricFamily("educenter_lxd_events", "What LXD told of containers.", labels=["action"])
+        for action, count in self._outside.seen.items():
+            seen.add_metric([action], count)
+        yield seen

@@ -260,6 +260,17 @@ class Hub:
         await asyncio.gather(*(self._let_go(held, _asleep()) for held in resting))
         self._presence.soon()
 
+    async def wake(self, session: str, container: str) -> None:
+        """Somebody else has frozen it under its terminals here, which are told."""
+        here = [terminal for terminal in self.terminals if terminal.claim.session == session]
+
+        def say(step: str) -> None:
+            for terminal in here:
+                terminal.tell_progress(step)
+
+        if await self._containers.wake(container, say):
+            log.info("container_woken", container=container)
+
     async def revoke(self, user: str) -> None:
         """Closes every socket of a user, by id, whose sign-in was revoked."""
         reason = Forbidden("your sign-in was ended")

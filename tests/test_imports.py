@@ -20,7 +20,7 @@ RINGS = [
         "screens/helper",
         "screens/screen",
     },
-    {"link/streams", "link/door", "holder", "fleet/relay", "fleet/tunnel"},
+    {"link/streams", "link/door", "link/events", "holder", "fleet/relay", "fleet/tunnel"},
     {"link/exec", "link/pipe", "viewers/sinks", "viewers/grants", "screens/screening"},
     {"viewers/audience", "screens/history"},
     {"mirror"},
@@ -28,7 +28,7 @@ RINGS = [
     {"relays", "labs/clearing", "labs/power"},
     {"hub", "labs/homes", "labs/starts", "labs/pool", "labs/reconcile"},
     {"school/sessions", "school/keeping"},
-    {"school/classroom", "school/hands", "school/keeper"},
+    {"school/classroom", "school/hands", "school/keeper", "school/outside"},
     {"school/acts", "school/janitor"},
 ]
 """Each ring may import its own and those above it in this list; `viewer` is pure but for an Event."""
@@ -38,7 +38,7 @@ SERVICES = {
     "pylxd": {"lxd"},
     "asyncpg": {"store"},
     "redis": {"fleet/bus", "fleet/feeds", "fleet/presence", "fleet/instances"},
-    "websockets": {"link/streams"},
+    "websockets": {"link/streams", "link/events"},
 }
 """Outside packages and the rooms of the core that may import each."""
 EDGE = [

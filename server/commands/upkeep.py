@@ -16,7 +16,7 @@ from terminals.holder import Holder
 from terminals.labs.clearing import Clearing
 from terminals.labs.power import Power
 from terminals.labs.reconcile import Reconciler
-from terminals.school.janitor import LOST
+from terminals.school.sessions import LOST
 from terminals.store import Store
 
 

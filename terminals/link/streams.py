@@ -1,7 +1,7 @@
 """Streams: the websockets of one LXD exec. Messages are handed on as they arrive, with no queue and no task in between."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, cast
 
@@ -147,13 +147,16 @@ async def close_all(streams: Iterable[Stream]) -> None:
     await asyncio.gather(*(close(stream) for stream in streams))
 
 
+def opening(address: Address, path: str) -> Callable[..., connect]:
+    """A websocket's connect at this path of LXD's, by socket or https; the caller adds its bounds."""
+    if address.secure:
+        return partial(connect, "wss" + address.url.removeprefix("https") + path, ssl=address.tls())
+    return partial(unix_connect, address.socket, uri="ws://lxd" + path)
+
+
 async def _connect(address: Address, started: ExecSockets, name: str) -> Stream:
     path = f"/1.0/operations/{started.operation}/websocket?secret={started.secrets[name]}"
-    if address.secure:
-        opening = partial(connect, "wss" + address.url.removeprefix("https") + path, ssl=address.tls())
-    else:
-        opening = partial(unix_connect, address.socket, uri="ws://lxd" + path)
-    found = await opening(
+    found = await opening(address, path)(
         compression=None,
         proxy=None,
         open_timeout=5,

@@ -19,7 +19,6 @@ RESTART_S = 15.0
 """A restart takes two or three seconds."""
 LEADER = 0x6564_7563
 """The advisory lock's key: ASCII "educ"."""
-LOST = ("container_gone", "Your lab's container is gone from the host. Start the lab again; your teacher may know more")
 
 
 class Janitor:
@@ -61,5 +60,4 @@ class Janitor:
             self._reconciled_at = time.monotonic()
             found = await self._reconciler.run()
             for session in [] if found.too_much else found.lost:
-                log.warning("session_lost", session=session)
-                await self._sessions.end(session, LOST)
+                await self._sessions.lose(session)

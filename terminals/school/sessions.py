@@ -15,6 +15,8 @@ from terminals.store.terminals import MOST
 
 log = structlog.get_logger(__name__)
 
+LOST = ("container_gone", "Your lab's container is gone from the host. Start the lab again; your teacher may know more")
+
 
 class Sessions:
     """The verbs of a session."""
@@ -57,6 +59,11 @@ class Sessions:
         # A container in the making is its maker's to clear: LXD may not have made it yet.
         if container is not None and former == "live":
             self._clearing.begin(container)
+
+    async def lose(self, session: str) -> None:
+        """Ends it: LXD hasn't its container any more."""
+        log.warning("session_lost", session=session)
+        await self.end(session, LOST)
 
     async def reset(self, session: Session) -> str:
         """Ends it, and begins a new one of the same lesson at once, whose id this is. Its container is kept for a week.

@@ -46,6 +46,17 @@ class Life:
     extended: int
 
 
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A live session by its container."""
+
+    session: str
+    rest: str
+
+
+_HELD = """
+    FROM sessions s JOIN containers c ON c.session_id = s.id AND c.state = 'taken'
+    WHERE s.state = 'live' AND s.restarting_at IS NULL"""
 _LIVES = """
     SELECT s.id AS session, s.rest, s.active_at, s.rested_at, s.extended, l.course_id, d.deadline AS plain, m.longest AS limit_at,
         {deadline} AS deadline, {longest} AS longest, {idle} AS idle_at
@@ -147,6 +158,25 @@ class Lives:
         sql = """
             UPDATE sessions SET rest = $2, rested_at = $3 WHERE id = $1 AND state = 'live' AND rest <> 'awake'"""
         await self._database.run(sql, life.session, life.rest, life.rested_at)
+
+    # -- as LXD has it -------------------------------------------------------------------------------------------------
+
+    async def held(self) -> dict[str, str]:
+        """Container → rest, of all live sessions; not while they are being restarted."""
+        rows = await self._database.fetch(f"SELECT c.name, s.rest {_HELD}")
+        return {row["name"]: row["rest"] for row in rows}
+
+    async def of_container(self, container: str) -> Held | None:
+        """The same of one."""
+        row = await self._database.row(f"SELECT s.id AS session, s.rest {_HELD} AND c.name = $1", container)
+        return Held(**row) if row else None
+
+    async def found(self, held: Held, rest: str, now: datetime) -> bool:
+        """Its container is in that state, whoever did it. False: it isn't as `held` says any more."""
+        sql = """
+            UPDATE sessions SET rest = $3, rested_at = CASE WHEN $3 <> 'awake' THEN $4::timestamptz END
+            WHERE id = $1 AND state = 'live' AND rest = $2 AND restarting_at IS NULL"""
+        return bool(await self._database.run(sql, held.session, held.rest, rest, now))
 
     async def resting(self, session: str) -> str | None:
         """Its rest; None: it isn't live."""

@@ -1,0 +1,145 @@
+"""Outside: what somebody else does to labs' containers (an operator, the kernel, LXD itself), seen by LXD's events.
+
+An event only says at which container to look: the row says what is meant, LXD what is. Every instance looks, and finds the same.
+Without events all of this still comes about, by sweeps and when the lab is opened.
+"""
+
+import asyncio
+import random
+
+import structlog
+
+from terminals.errors import NotFound, TerminalsError
+from terminals.fleet.presence import Presence
+from terminals.hub import Hub
+from terminals.labs.containers import Containers
+from terminals.link.events import Event, events
+from terminals.lxd import Lxd
+from terminals.school.keeping import Now
+from terminals.school.sessions import Sessions
+from terminals.store import Store
+from terminals.store.lives import Held
+
+log = structlog.get_logger(__name__)
+
+TELLING = {"stopped", "shutdown", "paused", "resumed", "started", "restarted", "deleted"}
+AT_ONCE, MOST = 4, 4_096
+"""Looks at the same time, and containers that may wait for one: what is beyond that is left to the sweeps."""
+BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 15.0)
+RESTS = {"Running": "awake", "Frozen": "asleep", "Stopped": "stopped"}
+
+
+class Outside:
+    """`run` it on every instance."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - everything that a lab hangs on
+        self, store: Store, lxd: Lxd, containers: Containers, sessions: Sessions, hub: Hub, presence: Presence, now: Now
+    ) -> None:
+        self._store = store
+        self._lxd = lxd
+        self._containers = containers
+        self._sessions = sessions
+        self._hub = hub
+        self._presence = presence
+        self._now = now
+        self._names: dict[str, None] = {}
+        """Containers to look at, in their order."""
+        self._some = asyncio.Event()
+        self.joined = False
+        self.seen: dict[str, int] = dict.fromkeys(sorted(TELLING), 0)
+        """Events by action."""
+
+    async def run(self) -> None:
+        """For ever."""
+        looking = asyncio.create_task(self._look_on(), name="outside-look")
+        try:
+            failures = 0
+            while True:
+                try:
+                    async with events(self._lxd.address, self._lxd.project) as told:
+                        failures = 0
+                        self.joined = True
+                        log.info("lxd_events_joined")
+                        await self._catch_up()
+                        async for event in told:
+                            self._hear(event)
+                except TerminalsError as error:
+                    if self.joined or not failures:
+                        log.warning("lxd_events_away", reason=error.message)
+                except Exception:
+                    log.exception("lxd_events_failed")
+                self.joined = False
+                # Not all instances at once, when LXD comes back.
+                await asyncio.sleep(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)] * random.uniform(0.5, 1.0))  # noqa: S311 - spreads them, no more
+                failures += 1
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    async def look(self, container: str) -> None:
+        """What LXD says of it, and what follows for its lab, if it is a live one's."""
+        held = await self._store.lives.of_container(container)
+        if held is None:
+            return
+        try:
+            status = (await self._lxd.instance(container))["status"]
+        except NotFound:
+            await self._sessions.lose(held.session)
+            return
+        rest = RESTS.get(status)
+        if rest is None or rest == held.rest:
+            return
+        if rest == "awake":
+            await self._found(held, rest)
+        elif any(terminal.claim.session == held.session for terminal in self._hub.terminals):
+            # Somebody is at it here. A stopped one cuts the path, and who mends that starts it; a frozen one says nothing.
+            if rest == "asleep":
+                await self._hub.wake(held.session, container)
+        elif not await self._presence.of([each.id for each in await self._store.terminals.of_session(held.session)]):
+            await self._found(held, rest)
+
+    # -- on the way there ----------------------------------------------------------------------------------------------
+
+    def _hear(self, event: Event) -> None:
+        if event.action not in TELLING:
+            return
+        self.seen[event.action] += 1
+        if len(self._names) < MOST:
+            self._names[event.instance] = None
+            self._some.set()
+
+    async def _catch_up(self) -> None:
+        """What happened while nobody told us; what is gone then, reconciling finds, carefully."""
+        meant = await self._store.lives.held()
+        for instance in await self._lxd.instances():
+            name = instance["name"]
+            if name in meant and RESTS.get(instance["status"], meant[name]) != meant[name]:
+                self._names[name] = None
+        self._some.set()
+
+    async def _look_on(self) -> None:
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def one(name: str) -> None:
+            try:
+                await self.look(name)
+            except TerminalsError as error:
+                log.warning("container_not_seen", container=name, reason=error.message)
+            except Exception:
+                log.exception("container_not_seen", container=name)
+            finally:
+                gate.release()
+
+        async with asyncio.TaskGroup() as looks:
+            while True:
+                await self._some.wait()
+                self._some.clear()
+                while self._names:
+                    await gate.acquire()
+                    name = next(iter(self._names))
+                    del self._names[name]
+                    looks.create_task(one(name), name=f"look-{name}")
+
+    async def _found(self, held: Held, rest: str) -> None:
+        if await self._store.lives.found(held, rest, self._now()):
+            log.info("session_found", session=held.session, rest=rest, before=held.rest)
