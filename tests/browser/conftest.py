@@ -20,7 +20,15 @@ from tests.client import User
 from tests.conftest import Server, people
 
 FAILED = pytest.StashKey[bool]()
-ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader"]
+PLAYWRIGHTS = (
+    "AvoidUnnecessaryBeforeUnloadCheckSync,DestroyProfileOnBrowserClose,HttpsUpgrades,HttpsFirstBalancedModeAutoEnable,"
+    "LensOverlay,MediaRouter,PaintHolding,ThirdPartyStoragePartitioning,AvoidCorsURLLoaderRestartOnRedirect,"
+    "TcpPortRandomizationWin,OptimizationHints,NetworkTimeServiceQuerying,AimEnabled,PreconnectToSearch"
+)
+"""What playwright switches off by itself; of two such switches Chromium takes the last, so it is said again."""
+CHROME = "WebUIOmniboxPopup,WebUIOmniboxAimPopup"
+"""Pages of Chromium's own address bar, which nobody sees here: two for each window, dearer than a page of ours."""
+ARGUMENTS = ["--no-sandbox", "--enable-unsafe-swiftshader", f"--disable-features={PLAYWRIGHTS},{CHROME}"]
 
 MakeLab = Callable[..., Awaitable[Lab]]
 shared_loop = pytest_asyncio.fixture(loop_scope="session")
