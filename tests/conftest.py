@@ -267,6 +267,9 @@ async def people(store: Store) -> AsyncIterator[Callable[..., Any]]:
         for person in made:
             await person.http.close()
         await asyncio.gather(*(clear(store, person.email) for person in made))
+        # One after the other: what they did to each other is a row of both.
+        for person in made:
+            await store.users.delete(person.email)
 
 
 async def clear(store: Store, email: str) -> None:
@@ -288,7 +291,6 @@ async def clear(store: Store, email: str) -> None:
         for row in names:
             await store.containers.forget(row["name"])
         client.close()
-    await store.users.delete(email)
 
 
 @pytest.fixture

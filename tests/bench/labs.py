@@ -39,6 +39,7 @@ async def students(url: str, count: int) -> AsyncIterator[list[User]]:
                 async with turn:
                     await person.http.close()
                     await clear(store, person.email)
+                    await store.users.delete(person.email)
 
             # What fails here is the janitor's; it shall not hide what failed before.
             for left in await asyncio.gather(*(leave(person) for person in people), return_exceptions=True):
