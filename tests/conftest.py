@@ -69,9 +69,7 @@ class Server:
         """Seconds until /readyz answered."""
         began = time.monotonic()
         with self.log.open("ab") as log:
-            # A run that is killed leaves no server behind, which would go on starting the next run's labs.
-            command = ["setpriv", "--pdeathsig", "KILL", "--"]
-            command += [sys.executable, "-m", "server", "serve", "--workers", str(self.workers)]
+            command = [sys.executable, "-m", "server", "serve", "--workers", str(self.workers)]
             self.process = subprocess.Popen(command, cwd=ROOT, env=self.settings, stdout=log, stderr=log)
         if wait:
             self.until_ready()

@@ -63,6 +63,8 @@ async def test_a_program_is_drawn_right_and_leaves_nothing(lab: Lab, program: Pr
     await lab.row(program.shows)
     for key in program.leave:
         await (lab.type(key) if key.startswith(":") else lab.press(key))
+    # The prompt in tmux looks like the one behind it.
+    await lab.page.wait_for_function("() => window.educenterTerminal.buffer.active.type === 'normal'")
     await lab.prompt()
     assert await lab.page.evaluate(NO_BACKSPACE) == "normal"
     size = await lab.page.evaluate("() => `${window.educenterTerminal.rows} ${window.educenterTerminal.cols}`")

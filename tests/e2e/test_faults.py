@@ -248,7 +248,7 @@ async def test_a_start_that_has_waited_for_lxd_too_long_fails_in_words_and_can_b
 async def delayed(student: User) -> str:
     """A session whose start was tried and waits for LXD, as its student is told."""
     session: str = (await student.call("POST", "/api/sessions", {"lesson": "tiny-system"}, 202))["id"]
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while "restarting" not in (await student.call("GET", f"/api/sessions/{session}"))["progress"]["step"]:
             await asyncio.sleep(0.1)
     return session

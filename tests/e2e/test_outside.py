@@ -10,8 +10,11 @@ from terminals.lxd import Lxd
 from terminals.store import Store
 from tests.client import Closed, Page, User
 from tests.conftest import Server, container_of, lxc
+from tests.e2e.test_faults import lxd_proxy
 from tests.e2e.test_main_job import MakeUser, ask, shell
 from tests.proxy import Proxy
+
+__all__ = ["lxd_proxy"]  # a fixture
 
 LESSON = "tiny-system"
 SOON_S = 15.0
