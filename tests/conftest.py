@@ -146,6 +146,10 @@ def free_port() -> int:
 def seeded() -> None:
     async def work() -> None:
         async with Database.connected(os.environ["DATABASE_URL"]) as database:
+            # What a run that was killed left; the database is the tests' own. Its containers are a sweep's.
+            await database.run("UPDATE containers SET state = 'gone', session_id = NULL, heard_at = 'epoch'")
+            await database.run("DELETE FROM sessions")
+            await database.run("DELETE FROM users WHERE email LIKE '%@example.test'")
             passwords = Passwords()
             await seed.demo(Store.over(database), passwords)
             passwords.close()

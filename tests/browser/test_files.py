@@ -17,8 +17,9 @@ HANG = """() => {
   const event = new DragEvent("dragenter", { dataTransfer: data, bubbles: true, cancelable: true });
   document.querySelector(".panels").dispatchEvent(event);
 }"""
-DROP = """([name, text]) => {
+DROP = """([name, what]) => {
   const data = new DataTransfer();
+  const text = typeof what === "number" ? "x".repeat(what) : what;
   data.items.add(new File([text], name));
   const target = document.querySelector(".xterm-screen");
   for (const kind of ["dragover", "drop"]) {
@@ -79,12 +80,12 @@ async def test_too_large_and_full_are_said(make_lab: MakeLab, server: Server, ma
     lab.forgive("409")
     await lab.sign_in(student.email)
     await lab.start("tiny-system")
-    await lab.page.evaluate(DROP, ["large", "x" * (51 * 1024 * 1024)])
+    await lab.page.evaluate(DROP, ["large", 51 << 20])
     failed = lab.page.locator('[data-upload="failed"]')
     await expect(failed).to_contain_text("larger than 50 MiB")
     await clean(lab, "a file that is too large")
     await failed.get_by_role("button", name="OK").click()
     lxc("exec", container_of(lab.session), "--", "sh", "-c", "cat /dev/zero > /root/fill 2>/dev/null || sync")
-    await lab.page.evaluate(DROP, ["no-room", "x" * (40 * 1024 * 1024)])
+    await lab.page.evaluate(DROP, ["no-room", 40 << 20])
     await expect(failed).to_contain_text("disk of your container is full", timeout=60_000)
     await expect(failed).to_contain_text("disk_full")
