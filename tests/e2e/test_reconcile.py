@@ -17,6 +17,7 @@ from terminals.labs.power import Power
 from terminals.labs.reconcile import KEEP, MOST, ORPHANED, Reconciler
 from terminals.labs.templates import DEPLOYMENT
 from terminals.lxd import Lxd
+from terminals.school.janitor import LEADER
 from terminals.store import Store
 from terminals.store.lessons import Needs
 from tests.client import User
@@ -137,8 +138,19 @@ async def command(*words: str) -> tuple[int, str]:
     return process.returncode, printed.decode()
 
 
+@pytest.fixture
+async def leading(store: Store) -> AsyncIterator[None]:
+    """No instance's janitor sweeps meanwhile: the test leads."""
+    while True:
+        async with store.database.lead(LEADER) as leads:
+            if leads:
+                yield
+                return
+        await asyncio.sleep(0.1)
+
+
 async def test_operators_see_and_clean_the_same(
-    student: User, store: Store, lxd: Lxd, house: House, seeded: None
+    student: User, store: Store, lxd: Lxd, house: House, seeded: None, leading: None
 ) -> None:
     session = await student.start("tiny-system")
     container = await store.containers.of_session(session)
