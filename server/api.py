@@ -7,7 +7,7 @@ from aiohttp import web
 
 from server import auth, keys
 from server.bodies import read_body
-from server.lives import shown_kept
+from server.lives import shown_lifetime
 from terminals.errors import Invalid, NotFound
 from terminals.labs.containers import STEPS
 from terminals.store.database import ID
@@ -88,7 +88,7 @@ async def show_session(request: web.Request) -> web.Response:
     hand = await store.hands.of_session(session.id, session.course_id) if session.state == "live" else None
     following = await store.lessons.after(session.lesson_id) if session.state == "ended" else None
     shown = _shown(session, terminals, following)
-    time = shown_kept(await request.app[keys.KEEPING].of_session(session.id) if session.state == "live" else None)
+    time = shown_lifetime(await request.app[keys.KEEPING].of_session(session.id) if session.state == "live" else None)
     if session.ended_by == "reset":
         shown["ended"]["successor"] = await store.sessions.running_of(session.user_id, session.lesson_id)
     act = await store.acts.of_session(session.id)
@@ -151,7 +151,7 @@ async def extend(request: web.Request) -> web.Response:
     await auth.ration(request, f"extend:{session.user_id}", EXTENSIONS)
     keeping = request.app[keys.KEEPING]
     kept = await (keeping.stay(session.id) if stays else keeping.extend(session.id))
-    return web.json_response(shown_kept(kept))
+    return web.json_response(shown_lifetime(kept))
 
 
 async def join(request: web.Request) -> web.Response:

@@ -173,8 +173,8 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     starts.used = pool.look
     sessions = app[keys.SESSIONS] = Sessions(store, starts, clearing, power, hub, bus)
     app[keys.ACTS] = Acts(store, app[keys.CLASSROOM], sessions, keeping)
-    app[keys.KEEPER] = Keeper(store, sessions, containers, shells, presence, bus, patience(settings), now)
-    outside = app[keys.OUTSIDE] = Outside(store, lxd, containers, sessions, hub, presence, now)
+    app[keys.KEEPER] = Keeper(store, sessions, power, shells, presence, bus, patience(settings), now)
+    outside = app[keys.OUTSIDE] = Outside(store, lxd, power, sessions, hub, presence, now)
     app[keys.METRICS].watch(hub, lxd, starts, pool, outside)
     app[keys.RECONCILER] = Reconciler(store, lxd, containers, clearing, power)
     tunnels = Tunnels(hub, feeds)

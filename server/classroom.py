@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from server import auth, keys
-from server.lives import shown_kept
+from server.lives import shown_lifetime
 from terminals.school.classroom import Seat
 from terminals.store.courses import COURSE
 from terminals.store.database import ID
@@ -62,7 +62,7 @@ def _seat(seat: Seat) -> dict[str, Any]:
         "lesson": {"id": session.lesson_id, "title": session.lesson_title},
         "state": session.state,
         "seconds": session.age,
-        **shown_kept(seat.kept),
+        **shown_lifetime(seat.kept),
         "terminals": [
             {
                 "id": terminal.id,

@@ -2,10 +2,10 @@
 
 from typing import Any
 
-from terminals.school.keeping import Kept
+from terminals.school.keeping import Lifetime
 
 
-def shown_kept(kept: Kept | None) -> dict[str, Any]:
+def shown_lifetime(kept: Lifetime | None) -> dict[str, Any]:
     """How long a session is kept; None: it isn't live."""
     if kept is None:
         return {"rest": "awake", "deadline": None, "idle": None}

@@ -7,6 +7,7 @@ import shutil
 import socket
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from environs import Env
@@ -158,22 +159,7 @@ def read(env: Env | None = None) -> Settings:
         host=env.str("HOST", "127.0.0.1"),
         port=int(_number(env, "PORT", 8000, problems)),
         secret_key=env.str("SECRET_KEY", ""),
-        limit_memory=env.str("LIMIT_MEMORY", "") or DEFAULTS.memory,
-        limit_cpu=env.str("LIMIT_CPU", "") or DEFAULTS.cpu,
-        limit_processes=int(_number(env, "LIMIT_PROCESSES", DEFAULTS.processes, problems)),
-        limit_disk=env.str("LIMIT_DISK", "") or DEFAULTS.disk,
-        limit_output=int(_number(env, "LIMIT_OUTPUT", DEFAULTS.output, problems, most=MOST_OUTPUT)),
-        idle_freeze_minutes=int(_number(env, "IDLE_FREEZE_MINUTES", 30, problems)),
-        idle_stop_minutes=int(_number(env, "IDLE_STOP_MINUTES", 60, problems)),
-        idle_end_minutes=int(_number(env, "IDLE_END_MINUTES", 150, problems)),
-        lab_max_minutes=int(_number(env, "LAB_MAX_MINUTES", 1440, problems)),
-        sweep_seconds=_number(env, "SWEEP_SECONDS", 20.0, problems),
-        upload_most=int(_number(env, "UPLOAD_MOST", 50.0, problems) * 1024 * 1024),
-        starts_at_once=max(1, int(_number(env, "STARTS_AT_ONCE", 4, problems))),
-        pool_ready=int(_number(env, "POOL_READY", 2, problems)),
-        pool_spare=_number(env, "POOL_SPARE", 0.1, problems),
-        pool_most=int(_number(env, "POOL_MOST", 30, problems)),
-        pool_awake=int(_number(env, "POOL_AWAKE", 2, problems)),
+        **_labs(env, problems),
         demo=_flag(env, "DEMO", problems),
         log_level=env.str("LOG_LEVEL", "info").lower(),
         log_format=env.str("LOG_FORMAT", "auto").lower(),
@@ -184,6 +170,28 @@ def read(env: Env | None = None) -> Settings:
     if problems:
         raise BadSettings(problems)
     return settings
+
+
+def _labs(env: Env, problems: list[str]) -> dict[str, Any]:
+    """What is said of labs and their containers."""
+    return {
+        "limit_memory": env.str("LIMIT_MEMORY", "") or DEFAULTS.memory,
+        "limit_cpu": env.str("LIMIT_CPU", "") or DEFAULTS.cpu,
+        "limit_processes": int(_number(env, "LIMIT_PROCESSES", DEFAULTS.processes, problems)),
+        "limit_disk": env.str("LIMIT_DISK", "") or DEFAULTS.disk,
+        "limit_output": int(_number(env, "LIMIT_OUTPUT", DEFAULTS.output, problems, most=MOST_OUTPUT)),
+        "idle_freeze_minutes": int(_number(env, "IDLE_FREEZE_MINUTES", 30, problems)),
+        "idle_stop_minutes": int(_number(env, "IDLE_STOP_MINUTES", 60, problems)),
+        "idle_end_minutes": int(_number(env, "IDLE_END_MINUTES", 150, problems)),
+        "lab_max_minutes": int(_number(env, "LAB_MAX_MINUTES", 1440, problems)),
+        "sweep_seconds": _number(env, "SWEEP_SECONDS", 20.0, problems),
+        "upload_most": int(_number(env, "UPLOAD_MOST", 50.0, problems) * 1024 * 1024),
+        "starts_at_once": max(1, int(_number(env, "STARTS_AT_ONCE", 4, problems))),
+        "pool_ready": int(_number(env, "POOL_READY", 2, problems)),
+        "pool_spare": _number(env, "POOL_SPARE", 0.1, problems),
+        "pool_most": int(_number(env, "POOL_MOST", 30, problems)),
+        "pool_awake": int(_number(env, "POOL_AWAKE", 2, problems)),
+    }
 
 
 def _drawn(name: str) -> str:

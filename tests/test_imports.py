@@ -25,7 +25,7 @@ RINGS = [
     {"viewers/audience", "screens/history"},
     {"mirror"},
     {"terminal", "labs/templates", "labs/containers", "labs/shells"},
-    {"relays", "labs/clearing", "labs/power"},
+    {"relays", "labs/chores", "labs/clearing", "labs/power"},
     {"hub", "labs/homes", "labs/starts", "labs/pool", "labs/reconcile"},
     {"school/sessions", "school/keeping"},
     {"school/classroom", "school/hands", "school/keeper", "school/outside"},

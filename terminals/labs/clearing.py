@@ -1,17 +1,16 @@
 """Clearing: containers that nobody needs any more go from LXD, then from PostgreSQL. What fails the janitor does again."""
 
 import asyncio
+from functools import partial
 
 import structlog
 
 from terminals.errors import TerminalsError
+from terminals.labs.chores import Chores
 from terminals.labs.containers import Containers
 from terminals.store import Store
 
 log = structlog.get_logger(__name__)
-
-CLOSE_TIMEOUT_S = 8.0
-"""What is still under way then is left to the janitor."""
 
 
 class Clearing:
@@ -20,7 +19,7 @@ class Clearing:
     def __init__(self, store: Store, containers: Containers) -> None:
         self._store = store
         self._containers = containers
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._chores = Chores("clear")
 
     async def let_go(self, container: str) -> None:
         """Of one that was being made: its row says so first."""
@@ -33,23 +32,16 @@ class Clearing:
 
     def begin(self, container: str) -> None:
         """In the background."""
-        if container not in self._tasks:
-            task = asyncio.create_task(self._clear(container), name=f"clear-{container}")
-            self._tasks[container] = task
-            task.add_done_callback(lambda _: self._tasks.pop(container, None))
+        self._chores.begin(container, partial(self._clear, container))
 
     async def clear(self, container: str) -> None:
         """Until it is gone, or that failed."""
-        self.begin(container)
-        if (task := self._tasks.get(container)) is not None:
+        if (task := self._chores.begin(container, partial(self._clear, container))) is not None:
             await asyncio.shield(task)
 
     async def close(self) -> None:
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks.values(), timeout=CLOSE_TIMEOUT_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        """What is still under way then is left to the janitor."""
+        await self._chores.close()
 
     async def _clear(self, container: str) -> None:
         try:

@@ -31,7 +31,7 @@ MOST, SHARE = 5, 0.2
 
 @dataclass(slots=True)
 class Findings:
-    """What one run found. `done` is False where it only looked, or was too much."""
+    """What one look found; `too_much` says why nothing may be removed."""
 
     orphans: list[str] = field(default_factory=list)
     """In LXD and in no row: stopped, and kept for a day."""
@@ -113,7 +113,7 @@ class Reconciler:
         await self._rest(instances)
         names = [instance["name"] for instance in instances]
         await self._store.kept.vanish(found.unkept)
-        found.vanished = await self._store.containers.vanished(names)
+        found.vanished = await self._store.containers.vanished(names, MISSING_S)
         for name in found.orphans + found.kept:
             await self._set_aside(name)
         for name in found.expired:

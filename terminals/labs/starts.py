@@ -1,7 +1,7 @@
 """Starts: the queue of sessions that begin. Rows in PostgreSQL, oldest first; any instance goes on with a dead one's."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,6 +9,7 @@ from functools import partial
 import structlog
 
 from terminals.errors import NotFound, Refused, TerminalsError, Unavailable
+from terminals.labs.chores import Chores
 from terminals.labs.clearing import Clearing
 from terminals.labs.containers import Containers
 from terminals.labs.power import Power
@@ -21,8 +22,6 @@ log = structlog.get_logger(__name__)
 LOOK_S = 2.0
 """Between two looks for starts that nobody told of: of an instance that died."""
 BEAT_S = 4.0
-CLOSE_TIMEOUT_S = 8.0
-"""What is still under way then goes on elsewhere."""
 REMEMBERED = 1_000
 PATIENCE_S, AGAIN_S = 180.0, 1.0
 """A start waits for LXD for so long, and looks for it so often."""
@@ -55,11 +54,10 @@ class Starts:
         self._instance = instance
         self._at_once = at_once
         self._wake = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
-        """By session."""
+        self._chores, self._tagging = Chores("start"), Chores("tag")
+        """By session, and by container."""
         self.tallies: dict[str, Tally] = {way: Tally() for way in ("awake", "frozen", "made", "failed")}
         """By what the student got: a container that ran, one that was frozen, a new one, none."""
-        self._closing = False
         self.waiting = 0
         """In the queue or under way, on all instances, when last looked."""
         self._contexts: dict[str, Context] = {}
@@ -121,12 +119,7 @@ class Starts:
 
     async def close(self) -> None:
         """What LXD is at is waited for a little; then another instance goes on with it."""
-        self._closing = True
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks.values(), timeout=CLOSE_TIMEOUT_S)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await asyncio.gather(self._chores.close(), self._tagging.close())
         try:
             await self._store.sessions.release(self._instance)
         except TerminalsError as error:
@@ -206,23 +199,17 @@ class Starts:
 
     # -- tasks ---------------------------------------------------------------------------------------------------------
 
-    def _spawn(self, start: Start, work: Callable[[Start], Awaitable[None]]) -> None:
-        if self._closing:
-            return
-        if (before := self._tasks.get(start.session)) is not None:
+    def _spawn(self, start: Start, work: Callable[[Start], Coroutine[None, None, None]]) -> None:
+        if (before := self._chores.of(start.session)) is not None:
             # Put back and picked again before its task was through, or so slow that nobody seemed to be at it.
             before.add_done_callback(lambda _: self._spawn(start, work))
             return
         context = self._contexts.pop(start.session, None)
-        task = asyncio.create_task(self._guard(start, work), name=f"start-{start.session}", context=context)
-        self._tasks[start.session] = task
-        task.add_done_callback(lambda _: self._ended(start.session))
+        task = self._chores.begin(start.session, partial(self._guard, start, work), context)
+        if task is not None:
+            task.add_done_callback(lambda _: self.look())
 
-    def _ended(self, session: str) -> None:
-        self._tasks.pop(session, None)
-        self.look()
-
-    async def _guard(self, start: Start, work: Callable[[Start], Awaitable[None]]) -> None:
+    async def _guard(self, start: Start, work: Callable[[Start], Coroutine[None, None, None]]) -> None:
         try:
             await work(start)
         except _NotOurs:
@@ -265,16 +252,13 @@ class Starts:
             except TerminalsError as error:
                 log.info("container_not_tagged", container=name, reason=error.message)
 
-        key = f"tag-{name}"
-        task = asyncio.create_task(tag(), name=key)
-        self._tasks[key] = task
-        task.add_done_callback(lambda _: self._tasks.pop(key, None))
+        self._tagging.begin(name, tag)
 
     async def _beat(self) -> None:
         while True:
             await asyncio.sleep(BEAT_S)
             try:
-                await self._store.sessions.beat(list(self._tasks), self._instance)
+                await self._store.sessions.beat(self._chores.names, self._instance)
                 await self._store.containers.hear(self._instance)
             except TerminalsError as error:
                 log.warning("starts_beat_failed", reason=error.message)

@@ -19,7 +19,7 @@ PIECE = 65_536
 COMPLAINT = 4_096
 """Bytes of stderr that are kept."""
 STALL_S = 60
-"""A command that takes no input for so long is stopped, or isn't ours."""
+"""A command that takes no input, or puts nothing out, for so long is stopped, or isn't ours."""
 END_S = 20
 """From the end of its input to its own."""
 
@@ -66,10 +66,18 @@ class Pipe:
             await close_all(streams.values())
 
     async def read(self) -> bytes:
-        """Output as it came; `b""` at its end, or when LXD is gone: only `status` tells which."""
-        while not self._chunks and not self._over.is_set():
-            self._news.clear()
-            await self._news.wait()
+        """Output as it came; `b""` at its end, or when LXD is gone: only `status` tells which.
+
+        Raises:
+            Cut: nothing comes for long: the container was frozen, say.
+        """
+        try:
+            async with asyncio.timeout(STALL_S):
+                while not self._chunks and not self._over.is_set():
+                    self._news.clear()
+                    await self._news.wait()
+        except TimeoutError as error:
+            raise Cut("the command says nothing any more") from error
         if not self._chunks:
             return b""
         chunk = self._chunks.popleft()

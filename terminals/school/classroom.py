@@ -7,7 +7,7 @@ import structlog
 
 from terminals.errors import Invalid, NotFound
 from terminals.fleet.presence import Facts, Presence
-from terminals.school.keeping import Keeping, Kept
+from terminals.school.keeping import Keeping, Lifetime
 from terminals.store import Store
 from terminals.store.audits import Account
 from terminals.store.courses import Course
@@ -27,7 +27,7 @@ class Seat:
     """One running session with its terminals; `facts`, `state` and `quiet` as `Facts` has them."""
 
     session: Running
-    kept: Kept | None
+    kept: Lifetime | None
     """None: it hasn't started yet."""
     terminals: list[tuple[Titled, Facts | None, str, int | None]]
 

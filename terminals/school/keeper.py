@@ -14,6 +14,7 @@ from terminals.errors import TerminalsError, Unavailable
 from terminals.fleet.bus import Bus
 from terminals.fleet.presence import Presence
 from terminals.labs.containers import Containers
+from terminals.labs.power import Power
 from terminals.labs.shells import Shells
 from terminals.school.keeping import Now
 from terminals.school.sessions import Sessions
@@ -37,7 +38,7 @@ class Keeper:
         self,
         store: Store,
         sessions: Sessions,
-        containers: Containers,
+        power: Power,
         shells: Shells,
         presence: Presence,
         bus: Bus,
@@ -46,7 +47,7 @@ class Keeper:
     ) -> None:
         self._store = store
         self._sessions = sessions
-        self._containers = containers
+        self._power = power
         self._shells = shells
         self._presence = presence
         self._bus = bus
@@ -88,11 +89,11 @@ class Keeper:
         elif life.rest == "stopped":
             await self._end(life)
         elif life.rest == "asleep":
-            await self._rest(life, "stopped", self._containers.stop)
+            await self._rest(life, "stopped", lambda containers, name: containers.stop(name))
         elif await self._busy(life.session):
             await self._store.lives.use([life.session], self._now())
         else:
-            await self._rest(life, "asleep", self._containers.sleep)
+            await self._rest(life, "asleep", lambda containers, name: containers.sleep(name))
 
     async def _end(self, life: Life) -> None:
         # The row first: it says whether somebody came back in this very moment.
@@ -100,24 +101,27 @@ class Keeper:
             log.info("session_unused", session=life.session)
             await self._sessions.end(life.session, by="idle")
 
-    async def _rest(self, life: Life, rest: str, do: Callable[[str], Awaitable[None]]) -> None:
-        """The row first: whoever opens it from now on says so there, before asking anything of LXD."""
+    async def _rest(self, life: Life, rest: str, do: Callable[[Containers, str], Awaitable[None]]) -> None:
         session = life.session
         container = await self._store.containers.of_session(session)
-        if container is None or not await self._store.lives.rest(life, rest, self._now()):
+        if container is None:
             return
-        try:
-            await self._let_go(session)
-            if await self._store.lives.resting(session) != rest:
+        async with self._power.alone(container) as containers:
+            # The row first: whoever opens it from now on says so there, before asking anything of LXD.
+            if not await self._store.lives.rest(life, rest, self._now()):
                 return
-            await do(container)
-        except BaseException:
-            await asyncio.shield(self._undo(life))
-            raise
-        if await self._store.lives.resting(session) == "awake":
-            await self._containers.wake(container)  # else the path that its student has would be dead without saying so
-        else:
-            log.info("session_rested", session=session, container=container, rest=rest)
+            try:
+                await self._let_go(session)
+                if await self._store.lives.resting(session) != rest:
+                    return
+                await do(containers, container)
+            except BaseException:
+                await asyncio.shield(self._undo(life))
+                raise
+            if await self._store.lives.resting(session) == "awake":
+                await containers.wake(container)  # else its student's path would be dead without saying so
+            else:
+                log.info("session_rested", session=session, container=container, rest=rest)
 
     async def _undo(self, life: Life) -> None:
         """As if nobody had tried."""

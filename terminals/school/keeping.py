@@ -21,7 +21,7 @@ Now = Callable[[], datetime]
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class Lifetime:
     """Of a live session, in whole seconds from now."""
 
     rest: str
@@ -42,19 +42,19 @@ class Keeping:
         self._patience = patience
         self._now = now
 
-    async def of_session(self, session: str) -> Kept | None:
+    async def of_session(self, session: str) -> Lifetime | None:
         """None: it isn't live."""
         now = self._now()
         life = await self._store.lives.of_session(session, now, self._patience)
-        return _kept(life, now) if life else None
+        return _lifetime(life, now) if life else None
 
-    async def of_course(self, course: str) -> dict[str, Kept]:
+    async def of_course(self, course: str) -> dict[str, Lifetime]:
         """Of all its live sessions, by id."""
         now = self._now()
         lives = await self._store.lives.of_course(course, now, self._patience)
-        return {session: _kept(life, now) for session, life in lives.items()}
+        return {session: _lifetime(life, now) for session, life in lives.items()}
 
-    async def stay(self, session: str) -> Kept:
+    async def stay(self, session: str) -> Lifetime:
         """Its student is still there.
 
         Raises:
@@ -63,7 +63,7 @@ class Keeping:
         await self._store.lives.use([session], self._now())
         return await self._live(session)
 
-    async def extend(self, session: str, instructor: int | None = None) -> Kept:
+    async def extend(self, session: str, instructor: int | None = None) -> Lifetime:
         """By its student, who is there then, or by an instructor, which is written down in the same moment.
 
         Raises:
@@ -77,15 +77,15 @@ class Keeping:
         log.info("session_extended", session=session, seconds_left=kept.seconds_left, instructor=instructor)
         return kept
 
-    async def _live(self, session: str) -> Kept:
+    async def _live(self, session: str) -> Lifetime:
         kept = await self.of_session(session)
         if kept is None:
             raise Conflict("This lab isn't running", code="not_live")
         return kept
 
 
-def _kept(life: Life, now: datetime) -> Kept:
+def _lifetime(life: Life, now: datetime) -> Lifetime:
     def left(moment: datetime) -> int:
         return max(0, round((moment - now).total_seconds()))
 
-    return Kept(life.rest, left(life.deadline), left(life.longest), left(life.idle_at), NEXT[life.rest])
+    return Lifetime(life.rest, left(life.deadline), left(life.longest), left(life.idle_at), NEXT[life.rest])

@@ -12,7 +12,7 @@ import structlog
 from terminals.errors import NotFound, TerminalsError
 from terminals.fleet.presence import Presence
 from terminals.hub import Hub
-from terminals.labs.containers import Containers
+from terminals.labs.power import Power
 from terminals.link.events import Event, events
 from terminals.lxd import Lxd
 from terminals.school.keeping import Now
@@ -33,11 +33,11 @@ class Outside:
     """`run` it on every instance."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - everything that a lab hangs on
-        self, store: Store, lxd: Lxd, containers: Containers, sessions: Sessions, hub: Hub, presence: Presence, now: Now
+        self, store: Store, lxd: Lxd, power: Power, sessions: Sessions, hub: Hub, presence: Presence, now: Now
     ) -> None:
         self._store = store
         self._lxd = lxd
-        self._containers = containers
+        self._power = power
         self._sessions = sessions
         self._hub = hub
         self._presence = presence
@@ -81,24 +81,38 @@ class Outside:
         held = await self._store.lives.of_container(container)
         if held is None:
             return
-        try:
-            status = (await self._lxd.instance(container))["status"]
-        except NotFound:
-            await self._sessions.lose(held.session)
-            return
-        rest = RESTS.get(status)
-        if rest is None or rest == held.rest:
-            return
-        if rest == "awake":
-            await self._found(held, rest)
-        elif any(terminal.claim.session == held.session for terminal in self._hub.terminals):
-            # Somebody is at it here. A stopped one cuts the path, and who mends that starts it; a frozen one says nothing.
-            if rest == "asleep":
+        if any(terminal.claim.session == held.session for terminal in self._hub.terminals):
+            # A stopped one cuts the path, and who mends that starts it; a frozen one says nothing.
+            if await self._status(held, container) == "Frozen":
                 await self._hub.wake(held.session, container)
-        elif not await self._presence.of([each.id for each in await self._store.terminals.of_session(held.session)]):
-            await self._found(held, rest)
+            return
+        async with self._power.unless_busy(container) as free:
+            # Else one of us is at it, who writes the row.
+            if free:
+                await self._compare(container)
 
     # -- on the way there ----------------------------------------------------------------------------------------------
+
+    async def _compare(self, container: str) -> None:
+        held = await self._store.lives.of_container(container)
+        if held is None:
+            return
+        rest = RESTS.get(await self._status(held, container) or "")
+        if rest is None or rest == held.rest:
+            return
+        terminals = [each.id for each in await self._store.terminals.of_session(held.session)]
+        if rest != "awake" and await self._presence.of(terminals):
+            return  # the instance that has them mends it
+        if await self._store.lives.found(held, rest, self._now()):
+            log.info("session_found", session=held.session, rest=rest, before=held.rest)
+
+    async def _status(self, held: Held, container: str) -> str | None:
+        """As LXD calls it; None: the container is gone, and its lab has ended."""
+        try:
+            return str((await self._lxd.instance(container))["status"])
+        except NotFound:
+            await self._sessions.lose(held.session)
+            return None
 
     def _hear(self, event: Event) -> None:
         if event.action not in TELLING:
@@ -139,7 +153,3 @@ class Outside:
                     name = next(iter(self._names))
                     del self._names[name]
                     looks.create_task(one(name), name=f"look-{name}")
-
-    async def _found(self, held: Held, rest: str) -> None:
-        if await self._store.lives.found(held, rest, self._now()):
-            log.info("session_found", session=held.session, rest=rest, before=held.rest)

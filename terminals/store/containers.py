@@ -230,10 +230,12 @@ class Containers:
             AND c.heard_at < now() - make_interval(secs => $2)"""
         return [row["id"] for row in await self._database.fetch(sql, names, seconds)]
 
-    async def vanished(self, names: list[str]) -> int:
-        """Those that wait and that LXD doesn't have are gone; how many that were."""
-        sql = "UPDATE containers SET state = 'gone' WHERE state = 'ready' AND NOT name = ANY($1)"
-        return await self._database.run(sql, names)
+    async def vanished(self, names: list[str], seconds: float) -> int:
+        """Those that wait and that LXD hasn't had for so long are gone; how many that were."""
+        sql = """
+            UPDATE containers SET state = 'gone' WHERE state = 'ready' AND NOT name = ANY($1)
+            AND heard_at < now() - make_interval(secs => $2)"""
+        return await self._database.run(sql, names, seconds)
 
     async def names(self) -> set[str]:
         """Of all rows."""

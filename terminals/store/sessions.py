@@ -70,7 +70,7 @@ class Start:
     lesson: str
     needs: Needs
     age: float = 0.0
-    """Seconds since it was begun."""
+    """Seconds since its first turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,10 +115,10 @@ class Sessions:
                 AND (SELECT count(*) FROM sessions o WHERE o.state = 'starting' AND o.started_by IS NOT NULL
                     AND o.heard_at >= now() - make_interval(secs => $3)) < $2
                 ORDER BY s.created_at, s.id FOR UPDATE SKIP LOCKED LIMIT 1)
-            UPDATE sessions s SET started_by = $1, heard_at = now(), picked_at = now()
+            UPDATE sessions s SET started_by = $1, heard_at = now(), picked_at = coalesce(picked_at, now())
             FROM one, lessons l JOIN courses o ON o.id = l.course_id WHERE s.id = one.id AND l.id = s.lesson_id
             RETURNING s.id AS session, s.user_id AS user, s.lesson_id AS lesson,
-                extract(epoch FROM now() - s.created_at)::float AS age, {NEEDS}"""
+                extract(epoch FROM now() - s.picked_at)::float AS age, {NEEDS}"""
         row = await self._database.row(sql, instance, at_once, SILENT_S)
         if row is None:
             return None
@@ -151,7 +151,7 @@ class Sessions:
         sql = """
             SELECT (SELECT count(*) FROM sessions o WHERE s.started_by IS NULL AND o.state = 'starting'
                     AND o.started_by IS NULL AND (o.created_at, o.id) <= (s.created_at, s.id))::int AS place,
-                (SELECT avg(extract(epoch FROM live_at - picked_at)) FROM (
+                (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM live_at - picked_at)) FROM (
                     SELECT live_at, picked_at FROM sessions WHERE live_at IS NOT NULL AND picked_at IS NOT NULL
                     ORDER BY live_at DESC LIMIT $2) AS late)::float AS seconds
             FROM sessions s WHERE s.id = $1"""

@@ -235,7 +235,7 @@ async def test_a_start_that_has_waited_for_lxd_too_long_fails_in_words_and_can_b
     student: User = await make_user(server.url)
     proxy.cut()
     session = await delayed(student)
-    await store.database.run("UPDATE sessions SET created_at = now() - interval '1 hour' WHERE id = $1", session)
+    await store.database.run("UPDATE sessions SET picked_at = now() - interval '1 hour' WHERE id = $1", session)
     async with asyncio.timeout(30):
         while (shown := await student.call("GET", f"/api/sessions/{session}"))["state"] != "ended":
             await asyncio.sleep(0.1)

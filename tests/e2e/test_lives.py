@@ -70,9 +70,7 @@ class House:
         hub = Hub(store, lxd, holder, self.containers, self.presence, feeds, "keeper", None, None)
         sessions = Sessions(store, starts, clearing, power, hub, self.bus)
         shells = Shells(lxd, holder)
-        self.keeper = Keeper(
-            store, sessions, self.containers, shells, self.presence, self.bus, patience, now=self.clock
-        )
+        self.keeper = Keeper(store, sessions, power, shells, self.presence, self.bus, patience, now=self.clock)
         self.keeping = Keeping(store, patience, self.clock)
         self.close = clearing.close
 

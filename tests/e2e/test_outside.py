@@ -143,6 +143,27 @@ async def test_what_we_do_ourselves_is_nobody_elses(student: User, store: Store,
     assert await store.lives.resting(new) == "awake"
 
 
+async def test_what_is_put_to_rest_stays_so(
+    make_server: Callable[..., Server], make_user: MakeUser, store: Store, lxd: Lxd
+) -> None:
+    server = make_server(SWEEP_SECONDS="1")
+    server.start()
+    student = await make_user(server.url)
+    session = await alone(student, store)
+
+    async def is_in(status: str) -> bool:
+        return bool((await lxd.instance(container_of(session)))["status"] == status)
+
+    for since, rest, status in (("active_at", "asleep", "Frozen"), ("rested_at", "stopped", "Stopped")):
+        sql = f"UPDATE sessions SET {since} = now() - interval '61 minutes' WHERE id = $1"
+        await store.database.run(sql, session)
+        await rests(student, session, rest)
+        await until(lambda status=status: is_in(status))
+        await asyncio.sleep(3)  # all that LXD tells of it has come
+        assert (await store.lives.resting(session), await is_in(status)) == (rest, True)
+    assert not server.logged("session_found")
+
+
 async def test_many_at_once_are_all_seen(server: Server, make_user: MakeUser, store: Store, told: Told) -> None:
     people = [await make_user(server.url) for _ in range(LABS)]
     sessions = await asyncio.gather(*(alone(person, store) for person in people))
@@ -166,7 +187,9 @@ async def test_what_happens_while_no_event_comes_is_seen_when_they_come_again(
         while not server.logged("lxd_events_away"):
             await asyncio.sleep(0.05)
     await aside("stop", "-f", container_of(session))
-    await asyncio.sleep(0.5)
-    assert await store.lives.resting(session) == "awake", "nobody could know"
+    # Other tests' server may have been told: as if nobody had.
+    await asyncio.sleep(1)
+    await store.database.run("UPDATE sessions SET rest = 'awake', rested_at = NULL WHERE id = $1", session)
     proxy.mend()
     await rests(student, session, "stopped")
+    assert server.logged("session_found")
