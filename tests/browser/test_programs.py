@@ -9,6 +9,10 @@ import pytest
 from tests.browser.lab import Lab
 
 NO_BACKSPACE = "() => window.educenterTerminal.buffer.active.type"
+NOTE_REDRAWING = """() => {
+  const terminal = window.educenterTerminal;
+  terminal.onResize(() => terminal.onWriteParsed(() => (window.redrawn = true)));
+}"""
 
 
 @dataclass(frozen=True)
@@ -58,8 +62,12 @@ async def test_a_program_is_drawn_right_and_leaves_nothing(lab: Lab, program: Pr
     screen = await lab.screen()
     assert (screen["type"] == "alternate") == program.alternate
     # It follows a new size.
+    await lab.page.evaluate(NOTE_REDRAWING)
     await lab.page.set_viewport_size({"width": 1000, "height": 600})
     await lab.page.wait_for_function("(cols) => window.educenterTerminal.cols < cols", arg=screen["size"][0])
+    if program.alternate:
+        # nano forgets a key that comes at the same moment as a new size.
+        await lab.page.wait_for_function("() => window.redrawn")
     await lab.row(program.shows)
     for key in program.leave:
         await (lab.type(key) if key.startswith(":") else lab.press(key))
