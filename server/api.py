@@ -13,7 +13,7 @@ from terminals.labs.containers import STEPS
 from terminals.store.database import ID
 from terminals.store.hands import Hand
 from terminals.store.lessons import Card
-from terminals.store.sessions import WAITING, Session
+from terminals.store.sessions import FULL, WAITING, Session
 from terminals.store.terminals import Titled
 from terminals.store.users import User
 
@@ -226,7 +226,7 @@ def _shown(session: Session, terminals: list[Titled], following: tuple[str, str]
     }
 
 
-def _progress(session: Session, standing: tuple[int, int]) -> dict[str, Any]:
+def _progress(session: Session, standing: tuple[int, int | None]) -> dict[str, Any]:
     place, left = standing
     return {
         "step": session.step,
@@ -234,7 +234,8 @@ def _progress(session: Session, standing: tuple[int, int]) -> dict[str, Any]:
         "of": STEPS,
         "seconds": session.age,
         # What else it waits for is more to the point.
-        "place": place or None if session.step == WAITING else None,
+        "place": place or None if session.step in (WAITING, FULL) else None,
+        "full": session.step == FULL,
         "seconds_left": left,
     }
 

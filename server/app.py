@@ -18,11 +18,13 @@ from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
 from server.tunnels import Tunnels
+from terminals.capacity import Policy as Allowed
 from terminals.fleet.bus import Bus
 from terminals.fleet.feeds import Feeds
 from terminals.fleet.presence import Presence
 from terminals.holder import Holder
 from terminals.hub import Hub
+from terminals.labs.admission import Admission
 from terminals.labs.clearing import Clearing
 from terminals.labs.containers import Containers
 from terminals.labs.homes import Homes
@@ -32,7 +34,7 @@ from terminals.labs.reconcile import Reconciler
 from terminals.labs.shells import Shells
 from terminals.labs.starts import Starts
 from terminals.link.door import Door
-from terminals.lxd import Address, Lxd
+from terminals.lxd import Address, Lxd, size_in_bytes
 from terminals.school.acts import Acts
 from terminals.school.classroom import Classroom
 from terminals.school.hands import Hands
@@ -97,6 +99,18 @@ def make_containers(settings: Settings, lxd: Lxd, holder: Holder, door: Door | N
 def policy(settings: Settings) -> Policy:
     """How many containers wait."""
     return Policy(settings.pool_ready, settings.pool_spare, settings.pool_most, settings.pool_awake)
+
+
+def make_admission(settings: Settings, store: Store, lxd: Lxd) -> Admission:
+    """How much room there is, by what the settings allow."""
+    allowed = Allowed(
+        settings.starts_at_once,
+        settings.capacity_labs,
+        settings.capacity_cpu,
+        settings.capacity_memory,
+        size_in_bytes(settings.capacity_disk),
+    )
+    return Admission(store, lxd, settings.lxd_pool, allowed, settings.instance)
 
 
 def patience(settings: Settings) -> Patience:
@@ -167,15 +181,16 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     app[keys.HANDS] = Hands(store)
     clearing = Clearing(store, containers)
     power = Power(store, containers)
-    starts = app[keys.STARTS] = Starts(store, containers, clearing, power, settings.instance, settings.starts_at_once)
+    admission = app[keys.ADMISSION] = make_admission(settings, store, lxd)
+    starts = app[keys.STARTS] = Starts(store, containers, clearing, power, settings.instance, admission)
     shells = Shells(lxd, holder)
-    pool = app[keys.POOL] = Pool(store, containers, clearing, shells, settings.instance, policy(settings))
+    pool = app[keys.POOL] = Pool(store, containers, clearing, shells, policy(settings), admission)
     starts.used = pool.look
     sessions = app[keys.SESSIONS] = Sessions(store, starts, clearing, power, hub, bus)
     app[keys.ACTS] = Acts(store, app[keys.CLASSROOM], sessions, keeping)
     app[keys.KEEPER] = Keeper(store, sessions, power, shells, presence, bus, patience(settings), now)
     outside = app[keys.OUTSIDE] = Outside(store, lxd, power, sessions, hub, presence, now)
-    app[keys.METRICS].watch(hub, lxd, starts, pool, outside)
+    app[keys.METRICS].watch(hub, lxd, starts, pool, admission, outside)
     app[keys.RECONCILER] = Reconciler(store, lxd, containers, clearing, power)
     tunnels = Tunnels(hub, feeds)
     yield
@@ -193,8 +208,9 @@ async def _jobs(app: web.Application) -> AsyncIterator[None]:
     hub = app[keys.HUB]
     feeds, presence = app[keys.FEEDS], app[keys.PRESENCE]
     told = (app[keys.BUS].run(), feeds.read(), feeds.send(), presence.run(hub.facts))
-    tending = (app[keys.STARTS].run(), app[keys.POOL].run(), app[keys.OUTSIDE].run(), janitor.run())
-    async with running(hub.run(), hub.attend(), hub.heed(), *told, *tending):
+    labs = (app[keys.ADMISSION].run(), app[keys.STARTS].run(), app[keys.POOL].run())
+    tending = (app[keys.OUTSIDE].run(), janitor.run())
+    async with running(hub.run(), hub.attend(), hub.heed(), *told, *labs, *tending):
         yield
 
 

@@ -12,6 +12,7 @@ from terminals.fleet.feeds import Feeds
 from terminals.fleet.presence import Presence
 from terminals.holder import Holder
 from terminals.hub import Hub
+from terminals.labs.admission import Admission
 from terminals.labs.homes import Homes
 from terminals.labs.pool import Pool
 from terminals.labs.reconcile import Reconciler
@@ -34,6 +35,7 @@ LXD = web.AppKey("lxd", Lxd)
 BUS = web.AppKey("bus", Bus)
 HUB = web.AppKey("hub", Hub)
 STARTS = web.AppKey("starts", Starts)
+ADMISSION = web.AppKey("admission", Admission)
 POOL = web.AppKey("pool", Pool)
 RECONCILER = web.AppKey("reconciler", Reconciler)
 SESSIONS = web.AppKey("sessions", Sessions)

@@ -6,6 +6,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, gene
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from terminals.hub import Hub
+from terminals.labs.admission import Admission
 from terminals.labs.pool import Pool
 from terminals.labs.starts import Starts
 from terminals.lxd import Lxd
@@ -34,10 +35,11 @@ class Metrics:
         self.sent = Counter("educenter_output_bytes", "Output bytes sent to browsers.", registry=self.registry)
         self.behind = Counter("educenter_viewers_behind", "Times that a viewer was reset.", registry=self.registry)
 
-    def watch(self, hub: Hub, lxd: Lxd, starts: Starts, pool: Pool, outside: Outside) -> None:
+    def watch(self, hub: Hub, lxd: Lxd, starts: Starts, pool: Pool, admission: Admission, outside: Outside) -> None:
         """Adds what the core counts by itself."""
         self.registry.register(_Core(hub, lxd))
         self.registry.register(_Life(starts, pool))
+        self.registry.register(_Capacity(admission))
         self.registry.register(_Events(outside))
 
     def text(self) -> bytes:
@@ -109,3 +111,32 @@ class _Events:
         for action, count in self._outside.seen.items():
             seen.add_metric([action], count)
         yield seen
+
+
+class _Capacity:
+    """Of the hosts, as last looked at; nothing where LXD hasn't told yet."""
+
+    def __init__(self, admission: Admission) -> None:
+        self._admission = admission
+
+    def collect(self) -> Iterator[Metric]:
+        yield GaugeMetricFamily(
+            "educenter_labs_full", "1 while a start waits for room.", value=float(self._admission.full)
+        )
+        promised, room = self._admission.promised, self._admission.room
+        counts = GaugeMetricFamily("educenter_capacity_labs", "Containers, and how many may be.", labels=["what"])
+        memory = GaugeMetricFamily("educenter_capacity_memory_bytes", "Memory of containers.", labels=["what"])
+        counts.add_metric(["promised"], promised.labs)
+        memory.add_metric(["promised"], promised.memory)
+        if members := self._admission.members:
+            counts.add_metric(["room"], room.labs)
+            memory.add_metric(["room"], room.memory)
+            memory.add_metric(["host"], sum(member.memory for member in members))
+            memory.add_metric(["host_used"], sum(member.memory_used for member in members))
+        yield counts
+        yield memory
+        disk = GaugeMetricFamily("educenter_capacity_disk_bytes", "The storage pool, by host.", labels=["host", "what"])
+        for member in members:
+            disk.add_metric([member.name, "all"], member.disk)
+            disk.add_metric([member.name, "used"], member.disk_used)
+        yield disk

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from environs import Env
 
-from terminals.limits import DEFAULTS, Limits
+from terminals.limits import DEFAULTS, SIZE, Limits
 
 DOOR_PATH_BYTES = 70
 """A unix socket's path has 107, and a name needs 33."""
@@ -24,11 +24,12 @@ LEAST_SWEEP_SECONDS = 0.5
 
 
 class BadSettings(Exception):
-    """Some variables are wrong or missing; `problems` has a line for each."""
+    """Some variables are wrong or missing; `problems` has a line for each, `settings` what was read all the same."""
 
-    def __init__(self, problems: list[str]) -> None:
+    def __init__(self, problems: list[str], settings: "Settings") -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+        self.settings = settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,14 @@ class Settings:
     """Bytes of a file that is brought into a lab."""
     starts_at_once: int
     """Containers that all instances together make at the same time."""
+    capacity_labs: int
+    """Containers that run or sleep; 0: as many as there is room for."""
+    capacity_cpu: float
+    """So many of them for each core; 0: whatever the cores."""
+    capacity_memory: float
+    """Bytes promised to them for each one that the hosts have."""
+    capacity_disk: str
+    """Stays free in the storage pool."""
     pool_ready: int
     """Containers that wait for students, for each image; 0: none."""
     pool_spare: float
@@ -168,7 +177,7 @@ def read(env: Env | None = None) -> Settings:
     )
     problems += _problems(settings)
     if problems:
-        raise BadSettings(problems)
+        raise BadSettings(problems, settings)
     return settings
 
 
@@ -187,6 +196,10 @@ def _labs(env: Env, problems: list[str]) -> dict[str, Any]:
         "sweep_seconds": _number(env, "SWEEP_SECONDS", 20.0, problems),
         "upload_most": int(_number(env, "UPLOAD_MOST", 50.0, problems) * 1024 * 1024),
         "starts_at_once": max(1, int(_number(env, "STARTS_AT_ONCE", 4, problems))),
+        "capacity_labs": int(_number(env, "CAPACITY_LABS", 0, problems)),
+        "capacity_cpu": _number(env, "CAPACITY_CPU", 50.0, problems),
+        "capacity_memory": _number(env, "CAPACITY_MEMORY", 2.0, problems),
+        "capacity_disk": env.str("CAPACITY_DISK", "") or "2GiB",
         "pool_ready": int(_number(env, "POOL_READY", 2, problems)),
         "pool_spare": _number(env, "POOL_SPARE", 0.1, problems),
         "pool_most": int(_number(env, "POOL_MOST", 30, problems)),
@@ -271,7 +284,16 @@ def _services(s: Settings) -> list[str]:
         found.append(
             f"IDLE_FREEZE_MINUTES: at least {LEAST_IDLE_MINUTES}, or who only loads the page again finds the lab asleep"
         )
-    return [*found, *s.limits.problems(), _door(s)]
+    return [*found, *s.limits.problems(), *_capacity(s), _door(s)]
+
+
+def _capacity(s: Settings) -> list[str]:
+    found = []
+    if not s.capacity_memory:
+        found.append("CAPACITY_MEMORY=0: no lab could start; say how often memory may be promised, like 2")
+    if not SIZE.fullmatch(s.capacity_disk):
+        found.append(f"CAPACITY_DISK={s.capacity_disk}: say a size like 2GiB")
+    return found
 
 
 def _door(s: Settings) -> str:

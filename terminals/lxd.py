@@ -331,6 +331,43 @@ class Lxd:
 
         return await self._run("answers", call)
 
+    async def resources(self, pool: str) -> list[tuple[str, Json, Json]]:
+        """(name, its hardware, its storage pool's space) of each host that is online."""
+
+        def call(client: pylxd.Client) -> list[tuple[str, Json, Json]]:
+            def get(path: Any, target: str) -> Json:
+                params = {"target": target} if target else {}
+                return cast("Json", path.get(params=params).json()["metadata"])
+
+            names = [""]
+            if client.api.get().json()["metadata"]["environment"]["server_clustered"]:
+                members = client.api.cluster.members.get(params={"recursion": 1}).json()["metadata"]
+                names = [member["server_name"] for member in members if member["status"] == "Online"]
+            space = client.api.storage_pools[pool].resources
+            return [(name or "the host", get(client.api.resources, name), get(space, name)["space"]) for name in names]
+
+        return await self._run("resources", call)
+
+    async def server_record(self) -> Json:
+        """What LXD says of itself: version, extensions, drivers."""
+        return await self._run("server", lambda c: cast("Json", c.api.get().json()["metadata"]))
+
+    async def pool_record(self, pool: str) -> Json:
+        """Of a storage pool: its driver and configuration."""
+        return await self._run("pool", lambda c: cast("Json", c.api.storage_pools[pool].get().json()["metadata"]))
+
+    async def records(self, kind: str) -> list[Json]:
+        """All `certificates` or `warnings` that we may see."""
+
+        def call(client: pylxd.Client) -> list[Json]:
+            return cast("list[Json]", client.api[kind].get(params={"recursion": 1}).json()["metadata"])
+
+        return await self._run(kind, call)
+
+    async def project_record(self) -> Json:
+        """Of our project: its configuration and what uses it."""
+        return await self._run("project", lambda c: cast("Json", c.api.projects[self.project].get().json()["metadata"]))
+
     async def leaving(self) -> bool:
         """Whether LXD was told to stop, or has only just begun: it answers, but what is asked of it must wait."""
 

@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RINGS = [
-    {"errors", "limits", "person"}
+    {"errors", "limits", "capacity", "person"}
     | {"link/frames", "link/wire", "link/messages", "link/scrollback", "link/valve", "link/flow"}
     | {"viewers/viewer", "viewers/answers"},
     {
@@ -24,7 +24,7 @@ RINGS = [
     {"link/exec", "link/pipe", "viewers/sinks", "viewers/grants", "screens/screening"},
     {"viewers/audience", "screens/history"},
     {"mirror"},
-    {"terminal", "labs/templates", "labs/containers", "labs/shells"},
+    {"terminal", "labs/templates", "labs/containers", "labs/shells", "labs/admission"},
     {"relays", "labs/chores", "labs/clearing", "labs/power"},
     {"hub", "labs/homes", "labs/starts", "labs/pool", "labs/reconcile"},
     {"school/sessions", "school/keeping"},
@@ -69,6 +69,7 @@ EDGE = [
     {"connection"},
     {"middlewares", "ws", "api", "homes", "classroom", "teaching"},
     {"app"},
+    {"doctor"},
     {"commands"},
     {"__main__"},
 ]

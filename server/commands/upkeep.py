@@ -82,8 +82,33 @@ def pool_status(settings: Settings, _arguments: argparse.Namespace) -> None:
             row = (kind.needs.image, wanted)
             print(*row, stock.awake, stock.frozen, stock.warming, kind.live, sep="\t")
         print(f"{await store.sessions.starting()} starts wait or are under way.")
+        await _show_room(settings, store)
 
     with_store(settings, work)
+
+
+async def _show_room(settings: Settings, store: Store) -> None:
+    lxd = app.make_lxd(settings)
+    try:
+        admission = app.make_admission(settings, store, lxd)
+        await admission.look()
+    finally:
+        lxd.close()
+    room, promised = admission.room, await store.promises.all()
+    if not admission.members:
+        print("LXD doesn't say what its hosts have, so only CAPACITY_LABS counts.")
+        return
+    gib = 1 << 30
+    print("\nhost\tcores\tmemory used\tof (GiB)\tdisk used\tof (GiB)")
+    for each in admission.members:
+        sizes = (each.memory_used, each.memory, each.disk_used, each.disk)
+        print(each.name, each.cores, *(f"{size / gib:.1f}" for size in sizes), sep="\t")
+    print(
+        f"{promised.labs} containers of {room.labs} that there is room for; the pool leaves the last one to students."
+    )
+    print(f"{promised.memory / gib:.1f} GiB of memory are promised to them of {room.memory / gib:.1f} GiB.")
+    if room.shortage:
+        print(f"Nothing new begins: {room.shortage}.")
 
 
 def list_containers(settings: Settings, _arguments: argparse.Namespace) -> None:

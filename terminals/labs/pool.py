@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 import structlog
 
 from terminals.errors import TerminalsError
+from terminals.labs.admission import Admission
 from terminals.labs.clearing import Clearing
 from terminals.labs.containers import Containers
 from terminals.labs.shells import Shells
@@ -58,14 +59,21 @@ class Pool:
     """`run` it on every instance: who holds the lock does the work, and is replaced when it dies."""
 
     def __init__(
-        self, store: Store, containers: Containers, clearing: Clearing, shells: Shells, instance: str, policy: Policy
+        self,
+        store: Store,
+        containers: Containers,
+        clearing: Clearing,
+        shells: Shells,
+        policy: Policy,
+        admission: Admission,
     ) -> None:
         self._store = store
         self._containers = containers
         self._clearing = clearing
         self._shells = shells
-        self._instance = instance
+        self._instance = admission.instance
         self._policy = policy
+        self._admission = admission
         self._wake = asyncio.Event()
         self.stocks: dict[str, Stock] = {}
         """Image → what waits, as this instance last saw it while it tended the pool."""
@@ -133,7 +141,7 @@ class Pool:
         stock = self.stocks[kind.needs.image] = await containers.stock(template)
         missing = min(wanted - stock.all, FILLS)
         # Students who wait need LXD more than those who may come.
-        if missing > 0 and not await self._store.sessions.starting():
+        if missing > 0 and not self._admission.never(kind.needs) and not await self._store.sessions.starting():
             await asyncio.gather(*(self._warm(kind, template) for _ in range(missing)))
         elif stock.awake > self._policy.awake:
             await self._freeze(template)
@@ -142,7 +150,9 @@ class Pool:
 
     async def _warm(self, kind: Kind, template: str) -> None:
         began = time.monotonic()
-        name = await self._store.containers.warm(template, kind.needs, self._instance)
+        name = await self._store.containers.warm(template, kind.needs, self._instance, self._admission.room)
+        if name is None:
+            return
         try:
             await self._containers.make(name, kind.needs, {}, _quietly)
             shell = await self._shells.begin(name)

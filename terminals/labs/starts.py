@@ -9,13 +9,14 @@ from functools import partial
 import structlog
 
 from terminals.errors import NotFound, Refused, TerminalsError, Unavailable
+from terminals.labs.admission import Admission
 from terminals.labs.chores import Chores
 from terminals.labs.clearing import Clearing
 from terminals.labs.containers import Containers
 from terminals.labs.power import Power
 from terminals.store import Store
 from terminals.store.containers import Taken
-from terminals.store.sessions import Start
+from terminals.store.sessions import FREED_S, Start
 
 log = structlog.get_logger(__name__)
 
@@ -27,6 +28,9 @@ PATIENCE_S, AGAIN_S = 180.0, 1.0
 """A start waits for LXD for so long, and looks for it so often."""
 AWAY = "The lab host is restarting; your lab starts as soon as it is back"
 READY = "Getting your container ready"
+TOO_LARGE = "lesson_too_large"
+GOING_S = 30.0
+"""For LXD to delete one that was given back, before another is."""
 
 
 class _NotOurs(Exception):
@@ -42,17 +46,23 @@ class Tally:
 
 
 class Starts:
-    """Works on starts. `at_once`: of all instances together, for LXD suffers from mass opens."""
+    """Works on starts: so many of all instances together as `admission` says, for LXD suffers from mass opens."""
 
     def __init__(
-        self, store: Store, containers: Containers, clearing: Clearing, power: Power, instance: str, at_once: int
+        self,
+        store: Store,
+        containers: Containers,
+        clearing: Clearing,
+        power: Power,
+        instance: str,
+        admission: Admission,
     ) -> None:
         self._store = store
         self._containers = containers
         self._clearing = clearing
         self._power = power
         self._instance = instance
-        self._at_once = at_once
+        self._admission = admission
         self._wake = asyncio.Event()
         self._chores, self._tagging = Chores("start"), Chores("tag")
         """By session, and by container."""
@@ -66,7 +76,13 @@ class Starts:
         """Is told that a waiting container was taken."""
 
     async def at_once(self, start: Start) -> bool:
-        """From a container that waits, if nobody waits longer for one; whether the session is live or about to be."""
+        """From a container that waits, if nobody waits longer for one; False: it is in the queue.
+
+        One that is too large for the hosts has failed, in words.
+        """
+        if words := self._admission.never(start.needs):
+            await self._refuse(start, words)
+            return True
         self._contexts[start.session] = copy_context()
         while len(self._contexts) > REMEMBERED:
             del self._contexts[next(iter(self._contexts))]
@@ -74,7 +90,7 @@ class Starts:
         if template is None:
             return False
         taken = await self._store.containers.take_ready(
-            start.session, template, start.needs, self._instance, first=True
+            start.session, template, start.needs, self._instance, first=True, larger=not self._admission.full
         )
         if taken is None:
             return False
@@ -85,10 +101,13 @@ class Starts:
             self._spawn(start, partial(self._fit, taken=taken))
         return True
 
-    async def standing(self, session: str) -> tuple[int, int]:
-        """Place in the queue (1: next; 0: under way), and the seconds that are left, about."""
+    async def standing(self, session: str) -> tuple[int, int | None]:
+        """Place in the queue (1: next; 0: under way), and the seconds that are left, about; None: nobody can tell."""
         found = await self._store.sessions.standing(session)
-        rounds = -(-found.place // self._at_once)
+        if found.full:
+            # A place gets free when somebody ends: as often as that happened of late.
+            return found.place, round(max(1, found.place) * FREED_S / found.freed) if found.freed else None
+        rounds = -(-found.place // self._admission.policy.at_once)
         return found.place, max(1, round((rounds + 1) * found.seconds))
 
     def look(self) -> None:
@@ -99,14 +118,14 @@ class Starts:
         """For ever: the oldest start first, as long as so few are under way."""
         beating = asyncio.create_task(self._beat(), name="starts-beat")
         try:
+            await self._admission.first()
             while True:
                 try:
                     self.waiting = await self._store.sessions.starting()
-                    while (
-                        self.waiting
-                        and (start := await self._store.sessions.pick(self._instance, self._at_once)) is not None
-                    ):
+                    while self.waiting and (start := await self._pick()) is not None:
                         self._spawn(start, self._work)
+                    if not self.waiting:
+                        await self._admission.note(full=False)
                 except TerminalsError as error:
                     log.warning("starts_not_seen", reason=error.message)
                 except Exception:
@@ -124,6 +143,35 @@ class Starts:
             await self._store.sessions.release(self._instance)
         except TerminalsError as error:
             log.warning("starts_not_released", reason=error.message)  # then they are picked when nobody beats for them
+
+    async def _pick(self) -> Start | None:
+        """The oldest one is ours now; None: none waits, or it waits for its turn or for room."""
+        sessions, admission = self._store.sessions, self._admission
+        while True:
+            templates = self._containers.templates.all_known()
+            start = await sessions.pick(self._instance, admission.policy.at_once, admission.room, templates)
+            if start is None or not (words := admission.never(start.needs)):
+                break
+            await self._refuse(start, words)
+        if start is None:
+            await admission.note(full=False)
+            return None
+        await sessions.crowd(full=not start.admitted)
+        if start.admitted:
+            # Who comes next may have to wait still.
+            return start
+        await admission.note(full=True)
+        # What waits is of no use to who is next.
+        if (name := await self._store.promises.give_back(GOING_S)) is not None:
+            log.info("container_given_back", container=name, session=start.session)
+            self._clearing.begin(name)
+        return None
+
+    async def _refuse(self, start: Start, words: str) -> None:
+        """It can't get better by waiting."""
+        log.warning("session_start_failed", session=start.session, code=TOO_LARGE, reason=words)
+        self.tallies["failed"].count += 1
+        await self._store.sessions.end(start.session, (TOO_LARGE, words))
 
     # -- one start -----------------------------------------------------------------------------------------------------
 

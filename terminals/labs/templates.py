@@ -49,6 +49,10 @@ class Templates:
         """Its name, if no question to LXD is needed for it."""
         return self._known.get(image)
 
+    def all_known(self) -> dict[str, str]:
+        """Image → its template's name, of those."""
+        return dict(self._known)
+
     def forget(self, image: str) -> None:
         """It turned out to be gone."""
         self._known.pop(image, None)

@@ -12,6 +12,7 @@ from terminals.store.hands import Hands
 from terminals.store.kept import Kept
 from terminals.store.lessons import Lessons
 from terminals.store.lives import Lives
+from terminals.store.promises import Promises
 from terminals.store.sessions import Sessions
 from terminals.store.terminals import Terminals
 from terminals.store.timetable import Timetable
@@ -35,6 +36,7 @@ class Store:
     timetable: Timetable
     kept: Kept
     acts: Acts
+    promises: Promises
 
     @classmethod
     def over(cls, database: Database, limits: Limits = DEFAULTS) -> "Store":
@@ -53,4 +55,5 @@ class Store:
             Timetable(database),
             Kept(database),
             Acts(database),
+            Promises(database, limits),
         )

@@ -8,8 +8,10 @@ after its lab was reset (`kept`) is taken again when it is restored.
 import json
 from dataclasses import asdict, dataclass
 
+from terminals.capacity import UNKNOWN, Room
 from terminals.store.database import Database, new_id
 from terminals.store.lessons import Needs
+from terminals.store.promises import GATE, PROMISED, in_bytes
 
 _STOCK = """
     SELECT count(*) FILTER (WHERE state = 'ready' AND NOT frozen)::int AS awake,
@@ -90,13 +92,14 @@ class Containers:
         return bool(await self._database.run(sql, name, session))
 
     async def take_ready(
-        self, session: str, template: str, needs: Needs, maker: str, *, first: bool = False
+        self, session: str, template: str, needs: Needs, maker: str, *, first: bool = False, larger: bool = True
     ) -> Taken | None:
         """A waiting one, for a session that nobody starts or `maker` does; None: none waits.
 
         Running ones first, then those that fit. `first`: only if no older start waits, for nobody is overtaken.
+        `larger`: also one that has to be given more memory than it has.
         """
-        sql = """
+        sql = f"""
             WITH mine AS (
                 SELECT id FROM sessions s WHERE id = $1 AND state = 'starting' AND (started_by IS NULL OR started_by = $5)
                 AND ($6 OR NOT EXISTS (SELECT FROM sessions o WHERE o.state = 'starting' AND o.started_by IS NULL
@@ -105,12 +108,14 @@ class Containers:
                 SELECT name, frozen, needs = $4 AS fits FROM containers
                 WHERE state = 'ready' AND template = $2 AND network = $3 AND EXISTS (SELECT FROM mine)
                 AND NOT EXISTS (SELECT FROM containers h WHERE h.session_id = $1)
+                AND ($7 OR {in_bytes("needs->>'memory'")} >= {in_bytes("$8::text")})
                 ORDER BY frozen, (needs = $4) DESC, created_at FOR UPDATE SKIP LOCKED LIMIT 1),
             ours AS (UPDATE sessions SET started_by = $5, heard_at = now(), picked_at = coalesce(picked_at, now())
                 WHERE id = $1 AND EXISTS (SELECT FROM free))
             UPDATE containers c SET state = 'taken', session_id = $1, maker = $5, heard_at = now() FROM free
             WHERE c.name = free.name RETURNING c.name, c.frozen, free.fits, c.terminal_id IS NOT NULL AS waits"""
-        row = await self._database.row(sql, session, template, needs.network, _json(needs), maker, not first)
+        values = (session, template, needs.network, _json(needs), maker, not first, larger, needs.memory)
+        row = await self._database.row(sql, *values)
         return Taken(**row) if row else None
 
     async def taken_by(self, session: str, needs: Needs) -> Taken | None:
@@ -132,12 +137,17 @@ class Containers:
 
     # -- the pool's ----------------------------------------------------------------------------------------------------
 
-    async def warm(self, template: str, needs: Needs, maker: str) -> str:
-        """A container that `maker` is about to make for the pool."""
+    async def warm(self, template: str, needs: Needs, maker: str, room: Room = UNKNOWN) -> str | None:
+        """A container that `maker` is about to make for the pool. None: it would be in the last room, which is students'."""
         name = f"c-{new_id()}"
-        sql = "INSERT INTO containers (name, template, network, needs, maker) VALUES ($1, $2, $3, $4, $5)"
-        await self._database.run(sql, name, template, needs.network, _json(needs), maker)
-        return name
+        sql = f"""
+            WITH {PROMISED}
+            INSERT INTO containers (name, template, network, needs, maker)
+            SELECT $2, $3, $4, $5, $6 FROM promised
+            WHERE labs + 1 < $7 AND memory + 2 * {in_bytes("$1")} <= $8 AND $9 RETURNING name"""
+        values = (name, template, needs.network, _json(needs), maker, room.labs, room.memory, not room.shortage)
+        row = await self._database.row_alone(GATE, sql, needs.memory, *values)
+        return name if row else None
 
     async def ready(self, name: str, maker: str, shell: tuple[str, bytes] | None = None, *, frozen: bool) -> bool:
         """warming → ready: it may be taken; `shell`, id and birth, waits in it. False: it isn't `maker`'s any more."""

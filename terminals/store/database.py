@@ -72,6 +72,13 @@ class Database:
             status: str = await connection.execute(sql, *values)
         return int(status.rsplit(" ", 1)[-1])
 
+    async def row_alone(self, key: int, sql: str, *values: object) -> Any:
+        """The first row, or None, of a statement that sees what every earlier one under advisory lock `key` did."""
+        async with self._connection() as connection, connection.transaction():
+            # Before the statement: that sees what was there when it began.
+            await connection.execute("SELECT pg_advisory_xact_lock($1)", key)
+            return await connection.fetchrow(sql, *values)
+
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[Callable[..., Awaitable[int]]]:
         """What the given function runs is done whole or not at all; it is `run` otherwise."""

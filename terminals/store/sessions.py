@@ -2,14 +2,20 @@
 
 from dataclasses import dataclass
 
+from terminals.capacity import UNKNOWN, Room
 from terminals.limits import Limits
 from terminals.store.database import Database, new_id
 from terminals.store.lessons import NEEDS, Needs
+from terminals.store.promises import AFTER_RESET, GATE, MEMORY, PROMISED, in_bytes
 
 SILENT_S = 20.0
 """Whoever starts a session says so every few seconds."""
 WAITING = "Waiting for a place"
 """The step of a start that only waits for its turn, as the table's default says."""
+FULL = "All places are taken: your lab starts as soon as one is free"
+"""The same where there is no room for one more container."""
+FREED_S = 3600.0
+"""Ends of so long tell how soon a place gets free."""
 RECENT, USUAL_S = 20, 2.0
 """Starts that tell how long one takes; where there was none yet, so long."""
 _COLUMNS = """s.id, s.user_id, s.lesson_id, s.state, s.step, s.steps_done, s.error_code, s.error_message,
@@ -71,6 +77,8 @@ class Start:
     needs: Needs
     age: float = 0.0
     """Seconds since its first turn."""
+    admitted: bool = True
+    """There is room for its container."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +88,10 @@ class Standing:
     place: int
     seconds: float
     """That a start took of late, from its turn on."""
+    full: bool
+    """It waits for room."""
+    freed: int
+    """Labs that ended in the last `FREED_S`."""
 
 
 class Sessions:
@@ -103,28 +115,61 @@ class Sessions:
             continue
         return row["id"], row["new"]
 
-    async def pick(self, instance: str, at_once: int) -> Start | None:
-        """The oldest start that nobody works on is `instance`'s now; None: none waits, or `at_once` are under way.
+    async def pick(
+        self, instance: str, at_once: int, room: Room = UNKNOWN, templates: dict[str, str] | None = None
+    ) -> Start | None:
+        """The oldest start that nobody works on is `instance`'s now, if it is `admitted`.
 
-        One whose instance hasn't been heard of for `SILENT_S` is nobody's: its instance died over it.
+        None: none waits, or `at_once` are under way. One whose instance hasn't been heard of for `SILENT_S` is nobody's: its
+        instance died over it. Admitted is what has its room already, what a waiting container helps (`templates`: by image,
+        as far as known), and what there is room for. Nobody is overtaken: where the oldest waits for room, all do.
         """
         sql = f"""
-            WITH one AS (
-                SELECT s.id FROM sessions s WHERE s.state = 'starting'
-                AND (s.started_by IS NULL OR s.heard_at < now() - make_interval(secs => $3))
-                AND (SELECT count(*) FROM sessions o WHERE o.state = 'starting' AND o.started_by IS NOT NULL
-                    AND o.heard_at >= now() - make_interval(secs => $3)) < $2
-                ORDER BY s.created_at, s.id FOR UPDATE SKIP LOCKED LIMIT 1)
-            UPDATE sessions s SET started_by = $1, heard_at = now(), picked_at = coalesce(picked_at, now())
-            FROM one, lessons l JOIN courses o ON o.id = l.course_id WHERE s.id = one.id AND l.id = s.lesson_id
-            RETURNING s.id AS session, s.user_id AS user, s.lesson_id AS lesson,
-                extract(epoch FROM now() - s.picked_at)::float AS age, {NEEDS}"""
-        row = await self._database.row(sql, instance, at_once, SILENT_S)
+            WITH {PROMISED},
+            one AS (
+                SELECT s.id, l.image, l.network, {MEMORY} AS memory, s.started_by IS NOT NULL OR {AFTER_RESET}
+                    OR EXISTS (SELECT FROM containers c WHERE c.session_id = s.id) AS holds
+                FROM sessions s JOIN lessons l ON l.id = s.lesson_id JOIN courses o ON o.id = l.course_id
+                WHERE s.state = 'starting' AND (s.started_by IS NULL OR s.heard_at < now() - make_interval(secs => $4))
+                AND (SELECT count(*) FROM sessions u WHERE u.state = 'starting' AND u.started_by IS NOT NULL
+                    AND u.heard_at >= now() - make_interval(secs => $4)) < $3
+                ORDER BY holds DESC, s.created_at, s.id FOR UPDATE OF s SKIP LOCKED LIMIT 1),
+            found AS (
+                SELECT one.id, one.holds OR $7 AND p.labs < $5 AND p.memory + one.memory <= $6 OR EXISTS (
+                    SELECT FROM containers c JOIN unnest($8::text[], $9::text[]) AS t (image, template) ON t.template = c.template
+                    WHERE c.state = 'ready' AND t.image = one.image AND c.network = one.network
+                    AND {in_bytes("c.needs->>'memory'")} >= one.memory) AS admitted
+                FROM one, promised p),
+            picked AS (UPDATE sessions s SET started_by = $2, heard_at = now(), picked_at = coalesce(picked_at, now())
+                FROM found WHERE s.id = found.id AND found.admitted)
+            SELECT s.id AS session, s.user_id AS user, s.lesson_id AS lesson,
+                extract(epoch FROM now() - coalesce(s.picked_at, now()))::float AS age, found.admitted, {NEEDS}
+            FROM found JOIN sessions s ON s.id = found.id JOIN lessons l ON l.id = s.lesson_id
+            JOIN courses o ON o.id = l.course_id"""
+        known = templates or {}
+        values = (
+            instance,
+            at_once,
+            SILENT_S,
+            room.labs,
+            room.memory,
+            not room.shortage,
+            list(known),
+            list(known.values()),
+        )
+        row = await self._database.row_alone(GATE, sql, self._limits.memory, *values)
         if row is None:
             return None
-        values = self._limits.over(row)
-        session, user, lesson, age = (values.pop(name) for name in ("session", "user", "lesson", "age"))
-        return Start(session, user, lesson, Needs(**values), age)
+        found = self._limits.over(row)
+        session, user, lesson, age, admitted = (
+            found.pop(name) for name in ("session", "user", "lesson", "age", "admitted")
+        )
+        return Start(session, user, lesson, Needs(**found), age, admitted)
+
+    async def crowd(self, *, full: bool) -> None:
+        """What those who wait for their turn wait for: room, or only their turn."""
+        sql = "UPDATE sessions SET step = $2 WHERE state = 'starting' AND started_by IS NULL AND step = $1"
+        await self._database.run(sql, *((WAITING, FULL) if full else (FULL, WAITING)))
 
     async def starting(self) -> int:
         """How many wait or are under way."""
@@ -153,10 +198,15 @@ class Sessions:
                     AND o.started_by IS NULL AND (o.created_at, o.id) <= (s.created_at, s.id))::int AS place,
                 (SELECT percentile_cont(0.5) WITHIN GROUP (ORDER BY extract(epoch FROM live_at - picked_at)) FROM (
                     SELECT live_at, picked_at FROM sessions WHERE live_at IS NOT NULL AND picked_at IS NOT NULL
-                    ORDER BY live_at DESC LIMIT $2) AS late)::float AS seconds
+                    ORDER BY live_at DESC LIMIT $2) AS late)::float AS seconds,
+                s.step = $3 AS full,
+                CASE WHEN s.step = $3 THEN (SELECT count(*) FROM sessions e WHERE e.live_at IS NOT NULL
+                    AND e.ended_at > now() - make_interval(secs => $4)) ELSE 0 END::int AS freed
             FROM sessions s WHERE s.id = $1"""
-        row = await self._database.row(sql, session, RECENT)
-        return Standing(row["place"] if row else 0, (row["seconds"] if row else None) or USUAL_S)
+        row = await self._database.row(sql, session, RECENT, FULL, FREED_S)
+        if row is None:
+            return Standing(0, USUAL_S, full=False, freed=0)
+        return Standing(row["place"], row["seconds"] or USUAL_S, row["full"], row["freed"])
 
     async def of_user(self, session: str, user: int) -> Session | None:
         """The session, if it is this user's."""

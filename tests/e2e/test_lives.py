@@ -11,12 +11,14 @@ from typing import Any
 import pytest
 from redis.asyncio import Redis
 
+from terminals.capacity import Policy as Allowed
 from terminals.errors import Conflict
 from terminals.fleet.bus import Bus
 from terminals.fleet.feeds import Feeds
 from terminals.fleet.presence import Presence
 from terminals.holder import Holder
 from terminals.hub import Hub
+from terminals.labs.admission import Admission
 from terminals.labs.clearing import Clearing
 from terminals.labs.containers import Containers
 from terminals.labs.power import Power
@@ -65,7 +67,8 @@ class House:
         self.containers = kind(lxd, holder, os.environ["LXD_POOL"], os.environ.get("DEPLOYMENT", "educenter"), {})
         self.presence, self.bus = Presence(redis, "keeper"), Bus(redis)
         clearing, power = Clearing(store, self.containers), Power(store, self.containers)
-        starts = Starts(store, self.containers, clearing, power, "keeper", 1)
+        admission = Admission(store, lxd, os.environ["LXD_POOL"], Allowed(at_once=1), "keeper")
+        starts = Starts(store, self.containers, clearing, power, "keeper", admission)
         feeds = Feeds(redis, "keeper")
         hub = Hub(store, lxd, holder, self.containers, self.presence, feeds, "keeper", None, None)
         sessions = Sessions(store, starts, clearing, power, hub, self.bus)

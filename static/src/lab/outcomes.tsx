@@ -1,7 +1,7 @@
 // What the lab page shows while there is no terminal: starting, failed, ended, unknown.
 
 import { useEffect, useState } from "preact/hooks";
-import { api, type ApiError, asApiError, goToSignIn, type Session, sessionPath } from "../ui/api.ts";
+import { api, type ApiError, asApiError, goToSignIn, type Progress, type Session, sessionPath } from "../ui/api.ts";
 import { text } from "../ui/strings.ts";
 import { announce, Centred, ErrorNote, Header, sentence } from "../ui/ui.tsx";
 import { lessonText, LessonText } from "./lesson.tsx";
@@ -13,7 +13,8 @@ function trailOf(session: Session | null): string[] {
 export function Starting({ session, error }: { session: Session | null; error: ApiError | null }) {
   const progress = session?.progress;
   const step = progress && (progress.place ? text.lab.queued(progress.place) : progress.step);
-  useEffect(() => { if (step) announce(step); }, [step]);
+  const full = Boolean(progress?.full && progress.place);
+  useEffect(() => { if (step) announce(full ? `${text.lab.full}. ${step}` : step); }, [step, full]);
   return (
     <>
       <Header trail={trailOf(session)} />
@@ -21,10 +22,11 @@ export function Starting({ session, error }: { session: Session | null; error: A
         <section class="card appears-late" aria-labelledby="starting">
           <h2 id="starting">{session ? text.lab.starting(session.lesson.title) : text.lab.opening}</h2>
           {progress && <>
+            {full && <p data-view="full">{text.lab.full}. {text.lab.fullText}.</p>}
             <progress value={progress.done} max={progress.of || 1} aria-labelledby="step" />
             <p class="progress-text">
               <span id="step">{step}</span>
-              <span>{progress.place ? text.lab.left(progress.seconds_left) : progress.of > 0 && `${progress.done} / ${progress.of}`}{" · "}{Math.round(progress.seconds)} s</span>
+              <span>{said(progress)}{text.lab.waited(Math.round(progress.seconds))}</span>
             </p>
           </>}
           {!progress && !error && <p class="waiting">{text.oneMoment}</p>}
@@ -33,6 +35,12 @@ export function Starting({ session, error }: { session: Session | null; error: A
       </Centred>
     </>
   );
+}
+
+/** How far a start is, or how long it waits still, where anybody can tell. */
+function said({ place, seconds_left, of, done }: Progress): string {
+  if (place) return seconds_left === null ? "" : `${text.lab.left(seconds_left)} · `;
+  return of > 0 ? `${done} / ${of} · ` : "";
 }
 
 /** A button that starts a lesson as a new session. */

@@ -17,8 +17,11 @@ export interface Lesson {
   done: boolean;
   session: { id: string; state: "starting" | "live" | "ended"; seconds: number } | null;
 }
-/** Of a start. `place` in the queue: 1 is next, null once it is under way; `seconds_left`: about. */
-export interface Progress { step: string; done: number; of: number; seconds: number; place: number | null; seconds_left: number }
+/**
+ * Of a start. `place` in the queue: 1 is next, null once it is under way; `seconds_left`: about, null where nobody can tell;
+ * `full`: it waits until a place is free, and a server that is being replaced doesn't say it.
+ */
+export interface Progress { step: string; done: number; of: number; seconds: number; place: number | null; seconds_left: number | null; full?: boolean }
 /** The student's own; `place`: 1 is next, null once it is claimed. */
 export interface Hand { seconds: number; place: number | null; claimed_by: string | null }
 /** How long a live session is kept, in seconds; `extendable_to`: the most that could be left; `idle`: what comes if nobody uses it. */

@@ -87,6 +87,9 @@ const english = {
   lab: {
     starting: (title: string) => `Starting ${title}`,
     queued: (place: number) => place === 1 ? "You are next" : `Number ${place} in the queue`,
+    full: "All places are taken: your lab starts as soon as one is free",
+    fullText: "You keep your place if you close this page",
+    waited: (seconds: number) => seconds < 120 ? `${seconds} s` : `${Math.floor(seconds / 60)} min`,
     left: (seconds: number) => seconds < 60 ? `about ${seconds} s left` : `about ${Math.round(seconds / 60)} min left`,
     opening: "Opening your lab",
     trying: "Trying again by itself.",

@@ -1,0 +1,2 @@
+DROP INDEX sessions_ended_at;
+DROP INDEX sessions_reset;

@@ -1,0 +1,113 @@
+"""Admission: how much room there is for containers, looked up beside the way of who waits for one.
+
+What is decided by it is decided in PostgreSQL, by one at a time, whatever instance asks (`store/promises.py`).
+"""
+
+import asyncio
+
+import structlog
+
+from terminals.capacity import ENDLESS, MANY, UNKNOWN, Bounds, Member, Policy, Room, room
+from terminals.errors import NotFound, Refused, TerminalsError
+from terminals.lxd import Json, Lxd, size_in_bytes
+from terminals.store import Store
+from terminals.store.lessons import Needs
+from terminals.store.promises import Promised
+
+log = structlog.get_logger(__name__)
+
+CALM_S, CROWDED_S = 10.0, 3.0
+"""Between two looks at the hosts; LXD takes a tenth of a second for one."""
+FIRST_S = 5.0
+"""Starts wait so long for the first look: an LXD that is slower holds them up itself."""
+
+
+class Admission:
+    """One for each instance: `run` it. Where LXD doesn't tell, what it told last counts."""
+
+    def __init__(self, store: Store, lxd: Lxd, pool: str, policy: Policy, instance: str) -> None:
+        self.instance = instance
+        self._store = store
+        self._lxd = lxd
+        self._pool = pool
+        self.policy = policy
+        self.members: list[Member] = []
+        self.room: Room = UNKNOWN
+        self.promised = Promised()
+        self.full = False
+        """Somebody waits for room."""
+        self._looked = asyncio.Event()
+        self._silent = False
+
+    async def run(self) -> None:
+        """For ever."""
+        while True:
+            try:
+                await self.look()
+            except Exception:
+                log.exception("capacity_not_seen")
+            self._looked.set()
+            await asyncio.sleep(CROWDED_S if self.full else CALM_S)
+
+    async def look(self) -> None:
+        """Once."""
+        try:
+            self.members = [_member(*found) for found in await self._lxd.resources(self._pool)]
+            self.room = room(self.members, self.policy, await self._bounds())
+            self.promised = await self._store.promises.all()
+        except TerminalsError as error:
+            if not self._silent:
+                log.warning("capacity_not_seen", reason=error.message)
+            self._silent = True
+            if not self.members and self.policy.labs:
+                self.room = Room(labs=self.policy.labs)
+        else:
+            self._silent = False
+
+    async def first(self) -> None:
+        """Until the hosts were looked at, or that takes too long."""
+        try:
+            async with asyncio.timeout(FIRST_S):
+                await self._looked.wait()
+        except TimeoutError:
+            log.warning("capacity_not_seen", reason=f"LXD hasn't told in {FIRST_S:.0f} s")
+
+    def never(self, needs: Needs) -> str:
+        """Why such a container can't be made here, ever; empty: it can."""
+        return self.room.never(size_in_bytes(needs.memory), size_in_bytes(needs.disk))
+
+    async def note(self, *, full: bool) -> None:
+        """Whether the oldest start waits for room: said when that changes."""
+        if full == self.full:
+            return
+        self.full = full
+        self.promised = await self._store.promises.all()
+        if full:
+            log.warning("labs_full", reason=self.room.full(self.promised.labs, self.promised.memory))
+        else:
+            log.info("labs_not_full", labs=self.promised.labs)
+
+    async def _bounds(self) -> Bounds:
+        """The project's; LXD counts our templates, too."""
+        try:
+            record = await self._lxd.project_record()
+        except (NotFound, Refused) as error:
+            log.debug("project_not_seen", reason=error.message)
+            return Bounds()
+        config = record["config"]
+        templates = sum("/template-" in used or "/draft-" in used for used in record["used_by"])
+        counts = [int(config[key]) for key in ("limits.containers", "limits.instances") if config.get(key)]
+        memory = size_in_bytes(config.get("limits.memory", "")) or ENDLESS
+        return Bounds(labs=max(0, min(counts) - templates) if counts else MANY, memory=memory)
+
+
+def _member(name: str, hardware: Json, space: Json) -> Member:
+    memory = hardware["memory"]
+    return Member(
+        name=name,
+        cores=hardware["cpu"]["total"],
+        memory=memory["total"],
+        memory_used=memory["used"],
+        disk=space["total"],
+        disk_used=space["used"],
+    )

@@ -1,0 +1,57 @@
+"""Capacity: what hosts have room for, computed."""
+
+import pytest
+
+from terminals.capacity import GIB, UNKNOWN, Bounds, Member, Policy, room
+
+HOST = Member("one", cores=4, memory=16 * GIB, memory_used=4 * GIB, disk=30 * GIB, disk_used=10 * GIB)
+ALLOWED = Policy(at_once=4)
+
+
+def used(memory: float = 4, disk: float = 10, name: str = "one") -> Member:
+    return Member(name, 4, 16 * GIB, round(memory * GIB), 30 * GIB, round(disk * GIB))
+
+
+def test_memory_may_be_promised_more_than_once_and_labs_are_bounded_by_cores() -> None:
+    found = room([HOST], ALLOWED)
+    assert (found.memory, found.labs, found.shortage) == (32 * GIB, 200, "")
+    assert room([HOST], Policy(4, labs=7)).labs == 7
+    assert room([HOST], Policy(4, cores=0)).labs > 1_000_000
+    assert room([HOST, HOST], ALLOWED).memory == 64 * GIB
+
+
+def test_what_is_really_short_stops_what_was_not_promised() -> None:
+    assert "1.0 GiB of disk free on one" in room([used(disk=29)], ALLOWED).shortage.replace("1 GiB", "1.0 GiB")
+    assert "memory free on one" in room([used(memory=15.5)], ALLOWED).shortage
+    # One host of two that is well is room enough.
+    assert room([used(disk=29), used(name="two")], ALLOWED).shortage == ""
+    both = room([used(disk=29), used(memory=15.9, name="two")], ALLOWED).shortage
+    assert "on one" in both
+    assert "on two" in both
+
+
+def test_a_container_that_no_host_could_ever_hold_is_named_with_both_figures() -> None:
+    found = room([HOST, HOST], ALLOWED)
+    assert found.never(16 * GIB, GIB) == ""
+    assert "17 GiB of memory" in found.never(17 * GIB, GIB)
+    assert "16 GiB for labs" in found.never(17 * GIB, GIB)
+    assert "29 GiB of disk space" in found.never(GIB, 29 * GIB)
+
+
+def test_a_projects_limits_are_kept() -> None:
+    found = room([HOST], ALLOWED, Bounds(labs=3, memory=GIB))
+    assert (found.labs, found.memory) == (3, GIB)
+    assert found.never(2 * GIB, GIB)
+
+
+@pytest.mark.parametrize(
+    ("labs", "memory", "words"),
+    [(200, 0, "200 containers of 200"), (1, 32 * GIB, "32 GiB of memory promised of 32 GiB")],
+)
+def test_what_is_short_is_said(labs: int, memory: int, words: str) -> None:
+    assert room([HOST], ALLOWED).full(labs, memory) == words
+
+
+def test_while_lxd_has_not_told_nothing_is_refused() -> None:
+    assert room([], ALLOWED) is UNKNOWN
+    assert UNKNOWN.never(1 << 50, 1 << 50) == ""
