@@ -39,6 +39,7 @@ def command(server: Server) -> Callable[..., "subprocess.CompletedProcess[str]"]
         (),
         ("serve",),
         ("drain",),
+        ("doctor",),
         ("migrate",),
         ("seed",),
         ("lxd",),

@@ -18,7 +18,7 @@ class Grammar:
     def add(self, name: str, command: Command, text: str) -> argparse.ArgumentParser:
         """A command; its arguments are added to what is returned."""
         found: argparse.ArgumentParser = self._commands.add_parser(name, help=text, description=text)
-        found.set_defaults(command=command)
+        found.set_defaults(command=command, tolerant=False)
         return found
 
     def group(self, name: str, text: str) -> "Grammar":
