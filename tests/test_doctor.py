@@ -149,7 +149,7 @@ async def test_migrations_that_are_missing_are_named(ask: Ask, other_database: s
 
 
 async def test_a_redis_that_evicts_is_named(redis: Redis) -> None:
-    before = {name: (await redis.config_get(name))[name] for name in ("maxmemory", "maxmemory-policy")}
+    before = {name: str((await redis.config_get(name))[name]) for name in ("maxmemory", "maxmemory-policy")}
     try:
         await redis.config_set("maxmemory-policy", "allkeys-lru")
         memory = await eviction(redis)
