@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import logging
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, aclosing
@@ -41,7 +42,8 @@ def doctor(settings: Settings, arguments: argparse.Namespace) -> int:
     """0: nothing is wrong; 1: something is."""
     problems: list[str] = arguments.problems
     # Beside the table nobody wants the log.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50), cache_logger_on_first_use=False)
+    logging.disable()
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
 
     async def work() -> None:
         async with AsyncExitStack() as stack:

@@ -14,9 +14,17 @@ from terminals.lxd import Lxd
 from terminals.store.lessons import Needs
 
 MIB = 1 << 20
+PROCESSES = 100
 MEMORY, DISK = 64, 32
 """MiB. The disk's is less than any image but the tiniest, so that quotas which count the image refuse at once."""
 FAT = "/.doctor-fat"
+BREACH = f"""
+grep MemTotal /proc/meminfo
+dd if=/dev/zero of=/dev/null bs={2 * MEMORY * MIB} count=1 2>/dev/null || echo held
+( n=0; while [ $n -lt {2 * PROCESSES} ]; do sleep 60 >/dev/null 2>&1 & n=$((n+1)); echo $n; done ) 2>/dev/null | tail -n 1
+for p in /proc/[0-9]*; do read c <$p/comm && [ "$c" = sleep ] && kill ${{p#/proc/}}; done 2>/dev/null
+"""
+"""Takes more than is allowed; its end asks for no process, for there is none to be had."""
 ROOT = Login(0, 0, "/root")
 
 
@@ -32,7 +40,7 @@ class Trial:
 
     async def run(self) -> AsyncGenerator[Finding, None]:
         """One finding for each thing that was tried; the container goes, whatever happens."""
-        needs = Needs(self._image, f"{MEMORY}MiB", "1", 100, "2GiB")
+        needs = Needs(self._image, f"{MEMORY}MiB", "1", PROCESSES, "2GiB")
         try:
             # Ours, and in no row: were this killed, reconciling would stop it and delete it after a day.
             await self._containers.make(self._name, needs, {}, _quietly)
@@ -56,17 +64,17 @@ class Trial:
 
     async def _limits(self) -> Finding:
         check = "memory and process limits"
-        files = "/sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max"
-        old = "/sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/pids/pids.max"
-        told = await self._say(f"cat {files} 2>/dev/null || cat {old}; grep -o 'MemTotal.*' /proc/meminfo")
-        words = told.split()
-        if words[:2] != [str(MEMORY * MIB), "100"]:
-            todo = "LXD's host needs the cgroup controllers memory and pids: /sys/fs/cgroup/cgroup.controllers"
-            return wrong(check, f"don't hold: the container's cgroup says {' '.join(words[:2]) or 'nothing'}", todo)
-        if str(MEMORY * 1024) not in words:
+        mended = "LXD's host needs the cgroup controllers memory and pids: /proc/cgroups, `lxc info`"
+        told = (await self._say(BREACH)).split()
+        forked = int(told[-1]) if told[-1:] and told[-1].isdecimal() else 0
+        if "held" not in told:
+            return wrong(check, f"don't hold: {2 * MEMORY} MiB of memory were had, {MEMORY} MiB are allowed", mended)
+        if not 0 < forked < PROCESSES:
+            return wrong(check, f"don't hold: {forked} processes began, {PROCESSES} are allowed", mended)
+        if str(MEMORY * 1024) not in told:
             todo = "start lxcfs on LXD's host, before LXD"
             return warning(check, "hold, but the container sees the host's memory: lxcfs is missing", todo)
-        return ok(check, "hold, and the container sees its own memory")
+        return ok(check, f"hold at {MEMORY} MiB and {PROCESSES} processes, and the container sees its own memory")
 
     async def _namespace(self) -> Finding:
         check = "user namespace"

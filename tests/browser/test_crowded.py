@@ -34,7 +34,7 @@ async def test_the_page_says_that_all_places_are_taken_and_opens_the_lab_when_on
         await lab.page.set_viewport_size({"width": width, "height": 720})
         for scheme in ("light", "dark"):
             await lab.page.emulate_media(color_scheme=scheme)
-            await lab.page.screenshot(path=folder / f"full-{width}-{scheme}.png")
+            await lab.page.screenshot(animations="disabled", path=folder / f"full-{width}-{scheme}.png")
     await clean(lab, "waiting for a place")
     await first.call("DELETE", f"/api/sessions/{session}", None, 202)
     await lab.prompt(60_000)

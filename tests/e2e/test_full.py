@@ -94,7 +94,7 @@ async def test_a_lesson_that_no_host_can_hold_is_refused_in_words_and_holds_nobo
     server = make_server()
     server.start()
     wants = Wants(image="busybox", memory="4096GiB")
-    await store.lessons.put("too-large", COURSE, 96, Text("Too large", 10), wants)
+    await store.lessons.put("too-large", COURSE, 98, Text("Too large", 10), wants)
     student, other = await make_user(server.url), await make_user(server.url)
     session = await begin(student, "too-large")
     await until(lambda: _is(student, session, "ended"))
@@ -157,23 +157,32 @@ def small_pool() -> Iterator[str]:
     lxc("storage", "delete", name)
 
 
+async def fill(student: User, mebibytes: int) -> str:
+    """The lab in which so much was written."""
+    session = await student.start("small-disk")
+    async with student.page(await student.first_terminal(session)) as page:
+        write = f"dd if=/dev/zero of=/fat bs=1M count={mebibytes} 2>/dev/null; sync; echo full"
+        assert await ask(page, write) == "full"
+    return session
+
+
 async def test_a_storage_pool_that_is_really_full_makes_starts_wait_until_it_is_not(
     make_server: Callable[..., Server], small_pool: str, store: Store
 ) -> None:
     server = make_server(LXD_POOL=small_pool, CAPACITY_DISK="400MiB")
     server.start()
     wants = Wants(image="busybox", memory="128MiB", disk="600MiB")
-    await store.lessons.put("small-disk", COURSE, 97, Text("Small disk", 10), wants)
+    await store.lessons.put("small-disk", COURSE, 99, Text("Small disk", 10), wants)
     try:
         async with people(store) as make:
-            student, other = await make(server.url), await make(server.url)
-            session = await student.start("small-disk")
-            async with student.page(await student.first_terminal(session)) as page:
-                assert await ask(page, "dd if=/dev/zero of=/fat bs=1M count=550 2>/dev/null; sync; echo full") == "full"
-                await until(lambda: _disk_used(student, 1 << 29))
-                waiting = await begin(other, "small-disk")
-                await until(lambda: waits_for_room(other, waiting, 1))
-                assert any("of disk free" in line for line in server.logged("labs_full"))
+            one, two, other = [await make(server.url) for _ in range(3)]
+            await fill(one, 550)
+            filler = await fill(two, 150)
+            await until(lambda: _disk_used(one, 680 << 20))
+            waiting = await begin(other, "small-disk")
+            await until(lambda: waits_for_room(other, waiting, 1))
+            assert any("of disk free" in line for line in server.logged("labs_full"))
+            async with two.page(await two.first_terminal(filler)) as page:
                 assert await ask(page, "rm /fat; sync; echo well") == "well"
             assert (await other.until(waiting, "live"))["error"] is None
     finally:
