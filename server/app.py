@@ -11,9 +11,8 @@ from redis.asyncio import Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from server import api, auth, classroom, drain, health, homes, keys, middlewares, pages, teaching, ws
+from server import api, auth, classroom, drain, health, homes, keys, metrics, middlewares, pages, teaching, ws
 from server.jobs import running
-from server.metrics import Metrics
 from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
@@ -69,7 +68,7 @@ def build(settings: Settings) -> web.Application:
     )
     app[keys.SETTINGS] = settings
     app[keys.REDIS] = redis
-    app[keys.METRICS] = Metrics()
+    app[keys.METRICS] = metrics.Metrics()
     # Files are read here, before the loop runs: nothing may block it later.
     app[keys.HOLDER] = Holder.load(settings.holder_path)
     app[keys.TICKETS] = Tickets(settings.secret_key)
@@ -188,10 +187,13 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
     starts.used = pool.look
     sessions = app[keys.SESSIONS] = Sessions(store, starts, clearing, power, hub, bus)
     app[keys.ACTS] = Acts(store, app[keys.CLASSROOM], sessions, keeping)
-    app[keys.KEEPER] = Keeper(store, sessions, power, shells, presence, bus, patience(settings), now)
+    keeper = Keeper(store, sessions, power, shells, presence, bus, patience(settings), now)
     outside = app[keys.OUTSIDE] = Outside(store, lxd, power, sessions, hub, presence, now)
-    app[keys.METRICS].watch(hub, lxd, starts, pool, admission, outside)
-    app[keys.RECONCILER] = Reconciler(store, lxd, containers, clearing, power)
+    reconciler = Reconciler(store, lxd, containers, clearing, power)
+    janitor = app[keys.JANITOR] = Janitor(store, sessions, reconciler, keeper, settings.sweep_seconds)
+    labs = metrics.Labs(starts, pool, admission, app[keys.HOMES])
+    school = metrics.School(sessions, keeper, janitor, outside)
+    app[keys.METRICS].watch(metrics.Core(hub, lxd), labs, school)
     tunnels = Tunnels(hub, feeds)
     yield
     await tunnels.close()
@@ -203,13 +205,11 @@ async def _core(app: web.Application) -> AsyncIterator[None]:
 
 
 async def _jobs(app: web.Application) -> AsyncIterator[None]:
-    every = app[keys.SETTINGS].sweep_seconds
-    janitor = Janitor(app[keys.STORE], app[keys.SESSIONS], app[keys.RECONCILER], app[keys.KEEPER], every)
     hub = app[keys.HUB]
     feeds, presence = app[keys.FEEDS], app[keys.PRESENCE]
     told = (app[keys.BUS].run(), feeds.read(), feeds.send(), presence.run(hub.facts))
     labs = (app[keys.ADMISSION].run(), app[keys.STARTS].run(), app[keys.POOL].run())
-    tending = (app[keys.OUTSIDE].run(), janitor.run())
+    tending = (app[keys.OUTSIDE].run(), app[keys.JANITOR].run())
     async with running(hub.run(), hub.attend(), hub.heed(), *told, *labs, *tending):
         yield
 

@@ -31,7 +31,9 @@ async def readyz(request: web.Request) -> web.Response:
 
 
 async def metrics(request: web.Request) -> web.Response:
-    return web.Response(body=request.app[keys.METRICS].text(), headers={"Content-Type": "text/plain; version=0.0.4"})
+    return web.Response(
+        body=await request.app[keys.METRICS].text(), headers={"Content-Type": "text/plain; version=0.0.4"}
+    )
 
 
 async def dependencies(app: web.Application) -> dict[str, str]:

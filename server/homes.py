@@ -10,7 +10,7 @@ from server import auth, keys
 from server.api import own_session
 from server.middlewares import HEADERS
 from terminals.errors import Cut, Invalid, TerminalsError, TooLarge
-from terminals.labs.homes import UPLOADS
+from terminals.labs.homes import GZIP, UPLOADS
 from terminals.store.database import ID
 
 log = structlog.get_logger(__name__)
@@ -56,16 +56,12 @@ async def download(request: web.Request) -> web.StreamResponse:
     session = await own_session(request)
     await auth.ration(request, f"file:{session.user_id}", FILES)
     async with auth.alone(request, f"download:{session.user_id}", BUSY):
-        name = f"{session.lesson_id}-home.tar.gz"
-        headers = {**HEADERS, "Content-Disposition": f'attachment; filename="{name}"', "Cache-Control": "no-store"}
-        response = web.StreamResponse(headers=headers)
-        response.content_type = "application/gzip"
         # A page asks first: what is wrong can be said then.
         if request.method == "HEAD" or "check" in request.query:
             await request.app[keys.HOMES].check(session)
             return web.json_response({})
         async with request.app[keys.HOMES].archive(session) as chunks:
-            return await _send(request, response, chunks)
+            return await _send(request, f"{session.lesson_id}-home", chunks)
 
 
 async def upload(request: web.Request) -> web.Response:
@@ -84,9 +80,13 @@ async def upload(request: web.Request) -> web.Response:
     return web.json_response({"name": stored, "folder": UPLOADS}, status=201)
 
 
-async def _send(request: web.Request, response: web.StreamResponse, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
+async def _send(request: web.Request, stem: str, chunks: AsyncIterator[bytes]) -> web.StreamResponse:
     """What fails before the first byte is an error like any other; after that the answer breaks off, and is seen to."""
     chunk = await anext(chunks, b"")
+    kind, suffix = ("application/gzip", "tar.gz") if chunk.startswith(GZIP) else ("application/x-tar", "tar")
+    named = {"Content-Disposition": f'attachment; filename="{stem}.{suffix}"', "Cache-Control": "no-store"}
+    response = web.StreamResponse(headers={**HEADERS, **named})
+    response.content_type = kind
     try:
         await response.prepare(request)
         while chunk:

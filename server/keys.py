@@ -15,13 +15,12 @@ from terminals.hub import Hub
 from terminals.labs.admission import Admission
 from terminals.labs.homes import Homes
 from terminals.labs.pool import Pool
-from terminals.labs.reconcile import Reconciler
 from terminals.labs.starts import Starts
 from terminals.lxd import Lxd
 from terminals.school.acts import Acts
 from terminals.school.classroom import Classroom
 from terminals.school.hands import Hands
-from terminals.school.keeper import Keeper
+from terminals.school.janitor import Janitor
 from terminals.school.keeping import Keeping
 from terminals.school.outside import Outside
 from terminals.school.sessions import Sessions
@@ -37,7 +36,6 @@ HUB = web.AppKey("hub", Hub)
 STARTS = web.AppKey("starts", Starts)
 ADMISSION = web.AppKey("admission", Admission)
 POOL = web.AppKey("pool", Pool)
-RECONCILER = web.AppKey("reconciler", Reconciler)
 SESSIONS = web.AppKey("sessions", Sessions)
 ACTS = web.AppKey("acts", Acts)
 CLASSROOM = web.AppKey("classroom", Classroom)
@@ -45,7 +43,7 @@ HOMES = web.AppKey("homes", Homes)
 HANDS = web.AppKey("hands", Hands)
 KEEPING = web.AppKey("keeping", Keeping)
 OUTSIDE = web.AppKey("outside", Outside)
-KEEPER = web.AppKey("keeper", Keeper)
+JANITOR = web.AppKey("janitor", Janitor)
 FEEDS = web.AppKey("feeds", Feeds)
 PRESENCE = web.AppKey("presence", Presence)
 METRICS = web.AppKey("metrics", Metrics)

@@ -1,23 +1,41 @@
 """Metrics: Prometheus's text of what this instance does. Counts are kept where things happen; this file only names them."""
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Iterator, Mapping
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    ProcessCollector,
+    disable_created_metrics,
+    generate_latest,
+)
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
 from terminals.hub import Hub
 from terminals.labs.admission import Admission
+from terminals.labs.homes import Homes
 from terminals.labs.pool import Pool
 from terminals.labs.starts import Starts
 from terminals.lxd import Lxd
+from terminals.school.janitor import Janitor
+from terminals.school.keeper import Keeper
 from terminals.school.outside import Outside
+from terminals.school.sessions import Sessions
+from terminals.tallies import Durations
 
 
 class Metrics:
     """One registry for each application."""
 
     def __init__(self) -> None:
+        # One more series for each, which nobody reads: the process's own start says the same.
+        disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
+        self._process = CollectorRegistry()
+        ProcessCollector(registry=self._process)
         self.requests = Counter(
             "educenter_http_requests", "Requests answered.", ["method", "route", "status"], registry=self.registry
         )
@@ -35,60 +53,54 @@ class Metrics:
         self.sent = Counter("educenter_output_bytes", "Output bytes sent to browsers.", registry=self.registry)
         self.behind = Counter("educenter_viewers_behind", "Times that a viewer was reset.", registry=self.registry)
 
-    def watch(self, hub: Hub, lxd: Lxd, starts: Starts, pool: Pool, admission: Admission, outside: Outside) -> None:
+    def watch(self, *collectors: "Core | Labs | School") -> None:
         """Adds what the core counts by itself."""
-        self.registry.register(_Core(hub, lxd))
-        self.registry.register(_Life(starts, pool))
-        self.registry.register(_Capacity(admission))
-        self.registry.register(_Events(outside))
+        for collector in collectors:
+            self.registry.register(collector)
 
-    def text(self) -> bytes:
+    async def text(self) -> bytes:
         """The exposition format."""
-        return generate_latest(self.registry)
+        # The process's own are read from files; ours are the loop's.
+        process = await asyncio.to_thread(generate_latest, self._process)
+        return process + generate_latest(self.registry)
 
 
-class _Core:
+class Core:
+    """Of terminals, and of LXD."""
+
     def __init__(self, hub: Hub, lxd: Lxd) -> None:
         self._hub = hub
         self._lxd = lxd
 
     def collect(self) -> Iterator[Metric]:
         terminals = self._hub.terminals
-        yield GaugeMetricFamily("educenter_terminals", "Terminals owned here.", value=len(terminals))
         attached = sum(terminal.attached for terminal in terminals)
-        yield GaugeMetricFamily(
-            "educenter_terminals_attached", "Terminals with a path to their holder.", value=attached
+        yield _gauge("terminals", "Terminals owned here.", len(terminals))
+        yield _gauge("terminals_attached", "Terminals with a path to their holder.", attached)
+        yield _gauge("draining", "1 while this instance drains.", float(self._hub.draining))
+        yield _histogram(
+            "prompt_seconds", "From opening a terminal until its output is here.", "", {"": self._hub.prompts}
         )
-        yield GaugeMetricFamily("educenter_draining", "1 while this instance drains.", value=float(self._hub.draining))
         calls = CounterMetricFamily("educenter_lxd_calls", "Calls to LXD.", labels=["operation", "result"])
-        seconds = CounterMetricFamily(
-            "educenter_lxd_seconds", "Time spent in LXD calls.", labels=["operation", "result"]
-        )
         for labels, count in self._lxd.calls.count.items():
             calls.add_metric(list(labels), count)
-            seconds.add_metric(list(labels), self._lxd.calls.seconds[labels])
         yield calls
-        yield seconds
+        yield _histogram("lxd_call_seconds", "Time that calls to LXD took.", "operation", self._lxd.calls.seconds)
 
 
-class _Life:
-    """Of containers."""
+class Labs:
+    """Of containers, and the files in them."""
 
-    def __init__(self, starts: Starts, pool: Pool) -> None:
+    def __init__(self, starts: Starts, pool: Pool, admission: Admission, homes: Homes) -> None:
         self._starts = starts
         self._pool = pool
+        self._admission = admission
+        self._homes = homes
 
     def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "educenter_starts_waiting", "Sessions that wait for a container.", value=self._starts.waiting
-        )
-        count = CounterMetricFamily("educenter_starts", "Sessions started here, by what they got.", labels=["way"])
-        seconds = CounterMetricFamily("educenter_start_seconds", "From the click to live, summed up.", labels=["way"])
-        for way, tally in self._starts.tallies.items():
-            count.add_metric([way], tally.count)
-            seconds.add_metric([way], tally.seconds)
-        yield count
-        yield seconds
+        yield _gauge("starts_waiting", "Sessions that wait for a container.", self._starts.waiting)
+        yield _histogram("start_seconds", "From the click to live, by what it got.", "way", self._starts.took)
+        yield CounterMetricFamily("educenter_starts_failed", "Starts that failed here.", value=self._starts.failed)
         pool = GaugeMetricFamily(
             "educenter_pool", "Containers that wait, told by the instance that tends them.", labels=["image", "state"]
         )
@@ -96,47 +108,85 @@ class _Life:
             for state in ("awake", "frozen", "warming"):
                 pool.add_metric([image, state], getattr(stock, state))
         yield pool
+        yield from self._room()
+        yield _counter("files", "Archives and files that came whole.", "way", self._homes.files)
+        yield _counter("file_bytes", "Bytes of archives and files, whole or not.", "way", self._homes.bytes)
 
-
-class _Events:
-    """Of LXD."""
-
-    def __init__(self, outside: Outside) -> None:
-        self._outside = outside
-
-    def collect(self) -> Iterator[Metric]:
-        joined = float(self._outside.joined)
-        yield GaugeMetricFamily("educenter_lxd_events_joined", "1 while LXD tells its events here.", value=joined)
-        seen = CounterMetricFamily("educenter_lxd_events", "What LXD told of containers.", labels=["action"])
-        for action, count in self._outside.seen.items():
-            seen.add_metric([action], count)
-        yield seen
-
-
-class _Capacity:
-    """Of the hosts, as last looked at; nothing where LXD hasn't told yet."""
-
-    def __init__(self, admission: Admission) -> None:
-        self._admission = admission
-
-    def collect(self) -> Iterator[Metric]:
-        yield GaugeMetricFamily(
-            "educenter_labs_full", "1 while a start waits for room.", value=float(self._admission.full)
-        )
-        promised, room = self._admission.promised, self._admission.room
-        counts = GaugeMetricFamily("educenter_capacity_labs", "Containers, and how many may be.", labels=["what"])
-        memory = GaugeMetricFamily("educenter_capacity_memory_bytes", "Memory of containers.", labels=["what"])
-        counts.add_metric(["promised"], promised.labs)
-        memory.add_metric(["promised"], promised.memory)
-        if members := self._admission.members:
-            counts.add_metric(["room"], room.labs)
-            memory.add_metric(["room"], room.memory)
-            memory.add_metric(["host"], sum(member.memory for member in members))
-            memory.add_metric(["host_used"], sum(member.memory_used for member in members))
-        yield counts
-        yield memory
+    def _room(self) -> Iterator[Metric]:
+        """As last looked at."""
+        admission = self._admission
+        yield _gauge("labs_full", "1 while a start waits for room.", float(admission.full))
+        promised, room, members = admission.promised, admission.room, admission.members
+        labs, memory = {"promised": promised.labs}, {"promised": promised.memory}
+        if members:  # LXD has told
+            labs["room"], memory["room"] = room.labs, room.memory
+            memory["host"] = sum(member.memory for member in members)
+            memory["host_used"] = sum(member.memory_used for member in members)
+        yield _gauges("capacity_labs", "Containers, and how many may be.", "what", labs)
+        yield _gauges("capacity_memory_bytes", "Memory of containers.", "what", memory)
         disk = GaugeMetricFamily("educenter_capacity_disk_bytes", "The storage pool, by host.", labels=["host", "what"])
         for member in members:
             disk.add_metric([member.name, "all"], member.disk)
             disk.add_metric([member.name, "used"], member.disk_used)
         yield disk
+
+
+class School:
+    """Of labs, and what becomes of them."""
+
+    def __init__(self, sessions: Sessions, keeper: Keeper, janitor: Janitor, outside: Outside) -> None:
+        self._sessions = sessions
+        self._keeper = keeper
+        self._janitor = janitor
+        self._outside = outside
+
+    def collect(self) -> Iterator[Metric]:
+        yield _gauges("sessions", "Sessions that haven't ended.", "state", self._janitor.sessions)
+        yield _gauges("containers", "Containers that have a row.", "state", self._janitor.containers)
+        yield _counter("sessions_ended", "Sessions ended here, by what.", "by", self._sessions.ended)
+        yield _counter("remakes", "Labs reset, restored, restarted here.", "act", self._sessions.remade)
+        yield _counter("keeper_steps", "Labs put to rest or ended for want of use or time.", "step", self._keeper.steps)
+        yield from self._found()
+        yield _counter("lxd_events", "What LXD told of containers.", "action", self._outside.seen)
+        yield _gauge("lxd_events_joined", "1 while LXD tells its events here.", float(self._outside.joined))
+        yield _counter("outside", "What others did to live labs' containers.", "what", self._outside.befallen)
+
+    def _found(self) -> Iterator[Metric]:
+        found = self._janitor.found
+        if found is None:
+            return
+        kinds = {
+            "orphans": len(found.orphans) + len(found.kept) + len(found.expired),
+            "lost": len(found.lost),
+            "unkept": len(found.unkept),
+            "vanished": found.vanished,
+        }
+        yield _gauges("reconcile_findings", "What LXD and the rows didn't agree on.", "kind", kinds)
+        yield _gauge("reconcile_stopped", "1 where that was too much to be an accident.", float(bool(found.too_much)))
+        yield _gauge("reconcile_timestamp_seconds", "When that was last looked at here.", self._janitor.found_at)
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(f"educenter_{name}", text, value=value)
+
+
+def _gauges(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    found = GaugeMetricFamily(f"educenter_{name}", text, labels=[label])
+    for word, value in values.items():
+        found.add_metric([word], value)
+    return found
+
+
+def _counter(name: str, text: str, label: str, values: Mapping[str, float]) -> Metric:
+    found = CounterMetricFamily(f"educenter_{name}", text, labels=[label])
+    for word, value in values.items():
+        found.add_metric([word], value)
+    return found
+
+
+def _histogram(name: str, text: str, label: str, values: Mapping[str, Durations]) -> Metric:
+    """`label` is empty where there is only one."""
+    found = HistogramMetricFamily(f"educenter_{name}", text, labels=[label] if label else [])
+    for word, value in values.items():
+        found.add_metric([word] if label else [], value.buckets(), value.total)
+    return found

@@ -23,6 +23,7 @@ from terminals.relays import Relays
 from terminals.screens.screen import Screens
 from terminals.store import Store
 from terminals.store.terminals import Claim
+from terminals.tallies import Durations
 from terminals.terminal import Legacy, Terminal
 from terminals.viewers.grants import Grants
 
@@ -88,6 +89,8 @@ class Hub:
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._claims = asyncio.Semaphore(CLAIMS)
         self.draining = False
+        self.prompts = Durations()
+        """From a terminal's being opened here until what it shows is here."""
 
     @property
     def terminals(self) -> list[Terminal]:
@@ -309,6 +312,8 @@ class Hub:
 
     def _keep(self, terminal: Terminal, *, owned: bool) -> _Held:
         name = terminal.claim.terminal
+        if owned:
+            terminal.prompted = self.prompts.add
         task = asyncio.create_task(self._run(terminal), name=f"terminal-{name}")
         held = self._held[name] = _Held(terminal, task, owned)
         return held

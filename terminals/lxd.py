@@ -9,6 +9,7 @@ import re
 import ssl
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -21,6 +22,7 @@ import structlog
 from pylxd import exceptions
 
 from terminals.errors import Invalid, NotFound, Refused, Unavailable
+from terminals.tallies import Durations
 
 log = structlog.get_logger(__name__)
 
@@ -82,13 +84,14 @@ class ExecSockets:
 class Calls:
     """How often and how long LXD was called, for the metrics."""
 
-    count: dict[tuple[str, str], int] = field(default_factory=dict)
-    seconds: dict[tuple[str, str], float] = field(default_factory=dict)
+    count: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By operation and result."""
+    seconds: dict[str, Durations] = field(default_factory=dict)
+    """By operation."""
 
     def add(self, operation: str, result: str, seconds: float) -> None:
-        key = (operation, result)
-        self.count[key] = self.count.get(key, 0) + 1
-        self.seconds[key] = self.seconds.get(key, 0.0) + seconds
+        self.count[operation, result] += 1
+        self.seconds.setdefault(operation, Durations()).add(seconds)
 
 
 class Lxd:

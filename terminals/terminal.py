@@ -97,6 +97,9 @@ class Terminal:
         self._nonce = 0
         self._answers = Answers(lambda writer: self._post(frames.ask_writer(writer)), self.break_off)
         self.audience = Audience(claim.user, self.sinks, self._answers.of)
+        self.prompted: Callable[[float], None] = lambda _: None
+        """Is told, once, how many seconds it took until there was something to show."""
+        self._asked_at: float | None = time.monotonic()
         self._rejoining: asyncio.Task[None] | None = None
         self._valve_timer: asyncio.TimerHandle | None = None
 
@@ -401,6 +404,9 @@ class Terminal:
                     self._control(body)
         finally:
             self.sinks.flush()
+        if self._asked_at is not None and self._scrollback.end:
+            self.prompted(self._heard_at - self._asked_at)
+            self._asked_at = None
         if self._flow.coasting or self._flow.ending:
             self._release()
         if not self._ready.is_set():

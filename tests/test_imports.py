@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RINGS = [
-    {"errors", "limits", "capacity", "person"}
+    {"errors", "limits", "capacity", "person", "tallies"}
     | {"link/frames", "link/wire", "link/messages", "link/scrollback", "link/valve", "link/flow"}
     | {"viewers/viewer", "viewers/answers"},
     {

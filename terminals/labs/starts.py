@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -17,6 +17,7 @@ from terminals.labs.power import Power
 from terminals.store import Store
 from terminals.store.containers import Taken
 from terminals.store.sessions import FREED_S, Start
+from terminals.tallies import Durations
 
 log = structlog.get_logger(__name__)
 
@@ -35,14 +36,6 @@ GOING_S = 30.0
 
 class _NotOurs(Exception):
     """The session was ended while it started, or another instance goes on with it."""
-
-
-@dataclass(slots=True)
-class Tally:
-    """Starts of one way, and the seconds from their begin, or their turn, to live."""
-
-    count: int = 0
-    seconds: float = 0.0
 
 
 class Starts:
@@ -66,8 +59,9 @@ class Starts:
         self._wake = asyncio.Event()
         self._chores, self._tagging = Chores("start"), Chores("tag")
         """By session, and by container."""
-        self.tallies: dict[str, Tally] = {way: Tally() for way in ("awake", "frozen", "made", "failed")}
-        """By what the student got: a container that ran, one that was frozen, a new one, none."""
+        self.took: dict[str, Durations] = {way: Durations() for way in ("awake", "frozen", "made")}
+        """From the begin to live, by what the student got: a container that ran, one that was frozen, a new one."""
+        self.failed = 0
         self.waiting = 0
         """In the queue or under way, on all instances, when last looked."""
         self._contexts: dict[str, Context] = {}
@@ -170,7 +164,7 @@ class Starts:
     async def _refuse(self, start: Start, words: str) -> None:
         """It can't get better by waiting."""
         log.warning("session_start_failed", session=start.session, code=TOO_LARGE, reason=words)
-        self.tallies["failed"].count += 1
+        self.failed += 1
         await self._store.sessions.end(start.session, (TOO_LARGE, words))
 
     # -- one start -----------------------------------------------------------------------------------------------------
@@ -235,9 +229,7 @@ class Starts:
         seconds = await self._store.sessions.go_live(start.session, self._instance)
         if seconds is None:
             return
-        tally = self.tallies[way]
-        tally.count += 1
-        tally.seconds += seconds
+        self.took[way].add(seconds)
         log.info("session_live", session=start.session, container=name, way=way, seconds=round(seconds, 3))
         self.look()
 
@@ -284,7 +276,7 @@ class Starts:
             log.warning("session_not_put_back", session=start.session, reason=away.message)
 
     async def _fail(self, start: Start, code: str, message: str) -> None:
-        self.tallies["failed"].count += 1
+        self.failed += 1
         try:
             await self._store.sessions.end(start.session, (code, message), starter=self._instance)
         except TerminalsError as error:

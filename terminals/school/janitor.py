@@ -6,7 +6,7 @@ import time
 import structlog
 
 from terminals.errors import TerminalsError
-from terminals.labs.reconcile import Reconciler
+from terminals.labs.reconcile import Findings, Reconciler
 from terminals.school.keeper import Keeper
 from terminals.school.sessions import Sessions
 from terminals.store import Store
@@ -32,11 +32,21 @@ class Janitor:
         self._keeper = keeper
         self._every = every
         self._reconciled_at = 0.0
+        self.sessions: dict[str, int] = {}
+        """How many there are, by state: starting, awake, asleep, stopped; as last looked."""
+        self.containers: dict[str, int] = {}
+        """By state."""
+        self.found: Findings | None = None
+        """By the last comparison that this instance made, if it has."""
+        self.found_at = 0.0
+        """When, in unix seconds."""
 
     async def run(self) -> None:
         """For ever; a sweep that fails is tried again at the next turn."""
         while True:
             try:
+                self.sessions = await self._store.sessions.census()
+                self.containers = await self._store.containers.census()
                 async with self._store.database.lead(LEADER) as leading:
                     if leading:
                         await self.sweep()
@@ -58,6 +68,7 @@ class Janitor:
         await self._reconciler.clear()
         if time.monotonic() - self._reconciled_at >= RECONCILE_S:
             self._reconciled_at = time.monotonic()
-            found = await self._reconciler.run()
+            found = self.found = await self._reconciler.run()
+            self.found_at = time.time()
             for session in [] if found.too_much else found.lost:
                 await self._sessions.lose(session)

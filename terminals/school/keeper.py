@@ -20,6 +20,7 @@ from terminals.school.keeping import Now
 from terminals.school.sessions import Sessions
 from terminals.store import Store
 from terminals.store.lives import Life, Patience
+from terminals.tallies import counts
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,8 @@ class Keeper:
         self._bus = bus
         self._patience = patience
         self._now = now
+        self.steps = counts("asleep", "stopped", "idle", "deadline")
+        """How often a lab was put to sleep or stopped, or ended for want of use or because its time was over."""
 
     async def turn(self) -> None:
         """Once: each lab that something is due for takes one step. What fails is due again at the next turn.
@@ -85,6 +88,7 @@ class Keeper:
     async def _step(self, life: Life, *, over: bool) -> None:
         if over:
             log.info("session_over", session=life.session, extended=life.extended)
+            self.steps["deadline"] += 1
             await self._sessions.end(life.session, by="deadline")
         elif life.rest == "stopped":
             await self._end(life)
@@ -99,6 +103,7 @@ class Keeper:
         # The row first: it says whether somebody came back in this very moment.
         if await self._store.lives.rest(life, "stopped", self._now()):
             log.info("session_unused", session=life.session)
+            self.steps["idle"] += 1
             await self._sessions.end(life.session, by="idle")
 
     async def _rest(self, life: Life, rest: str, do: Callable[[Containers, str], Awaitable[None]]) -> None:
@@ -121,6 +126,7 @@ class Keeper:
             if await self._store.lives.resting(session) == "awake":
                 await containers.wake(container)  # else its student's path would be dead without saying so
             else:
+                self.steps[rest] += 1
                 log.info("session_rested", session=session, container=container, rest=rest)
 
     async def _undo(self, life: Life) -> None:

@@ -19,6 +19,7 @@ from terminals.school.keeping import Now
 from terminals.school.sessions import Sessions
 from terminals.store import Store
 from terminals.store.lives import Held
+from terminals.tallies import counts
 
 log = structlog.get_logger(__name__)
 
@@ -46,8 +47,10 @@ class Outside:
         """Containers to look at, in their order."""
         self._some = asyncio.Event()
         self.joined = False
-        self.seen: dict[str, int] = dict.fromkeys(sorted(TELLING), 0)
+        self.seen = counts(*sorted(TELLING))
         """Events by action."""
+        self.befallen = counts("asleep", "stopped", "awake", "deleted")
+        """How often a live lab's container was found so, against what its row said."""
 
     async def run(self) -> None:
         """For ever."""
@@ -104,6 +107,7 @@ class Outside:
         if rest != "awake" and await self._presence.of(terminals):
             return  # the instance that has them mends it
         if await self._store.lives.found(held, rest, self._now()):
+            self.befallen[rest] += 1
             log.info("session_found", session=held.session, rest=rest, before=held.rest)
 
     async def _status(self, held: Held, container: str) -> str | None:
@@ -111,6 +115,7 @@ class Outside:
         try:
             return str((await self._lxd.instance(container))["status"])
         except NotFound:
+            self.befallen["deleted"] += 1
             await self._sessions.lose(held.session)
             return None
 

@@ -12,6 +12,7 @@ from terminals.store import Store
 from terminals.store.lessons import Needs
 from terminals.store.sessions import Session, Start
 from terminals.store.terminals import MOST
+from terminals.tallies import counts
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +29,10 @@ class Sessions:
         self._power = power
         self._hub = hub
         self._bus = bus
+        self.ended = counts("student", "idle", "deadline", "reset", "lost", "other")
+        """How often a lab was ended here, by what."""
+        self.remade = counts("reset", "restore", "restart")
+        """How often a lab was, here."""
 
     async def start(self, user: int, lesson: str) -> str:
         """The id of the user's running session of the lesson, or of a new one that begins to start now.
@@ -51,6 +56,7 @@ class Sessions:
         former = await self._store.sessions.end(session, error, by)
         if former is None:
             return
+        self.ended["lost" if error == LOST else by] += 1
         log.info("session_ended", session=session, by=by, error=error[0] if error else None)
         # Pages first: a terminal whose container stops under it would try to wake it.
         await self._hub.end_session(session)
@@ -75,6 +81,7 @@ class Sessions:
         needs = await self._needs(session.user_id, session.lesson_id)
         container = await self._store.containers.of_session(session.id)
         new = await self._store.kept.reset(session.id)
+        self.remade["reset"] += 1
         await self._exchanged(session.id, new, container)
         if not await self._starts.at_once(Start(new, session.user_id, session.lesson_id, needs)):
             self._starts.look()
@@ -90,6 +97,7 @@ class Sessions:
         await self._needs(session.user_id, session.lesson_id)
         container = await self._store.containers.of_session(session.id)
         new = await self._store.kept.restore(session.id)
+        self.remade["restore"] += 1
         await self._exchanged(session.id, new, container)
         self._starts.look()
         return new
@@ -115,6 +123,7 @@ class Sessions:
         if container is not None:
             await self._power.restart(container, session)
         await self._store.sessions.restarted(session)
+        self.remade["restart"] += 1
         log.info("session_restarted", session=session)
 
     async def _needs(self, user: int, lesson: str) -> Needs:
@@ -124,6 +133,7 @@ class Sessions:
         return needs
 
     async def _exchanged(self, old: str, new: str, container: str | None) -> None:
+        self.ended["reset"] += 1
         log.info("session_reset", session=old, successor=new, container=container)
         await self._hub.end_session(old)
         await self._bus.notify("ended", old)

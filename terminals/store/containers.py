@@ -247,6 +247,12 @@ class Containers:
             AND heard_at < now() - make_interval(secs => $2)"""
         return await self._database.run(sql, names, seconds)
 
+    async def census(self) -> dict[str, int]:
+        """How many there are, by state."""
+        sql = "SELECT state, count(*)::int AS count FROM containers GROUP BY state"
+        known = dict.fromkeys(("warming", "ready", "taken", "kept", "gone"), 0)
+        return known | {row["state"]: row["count"] for row in await self._database.fetch(sql)}
+
     async def names(self) -> set[str]:
         """Of all rows."""
         return {row["name"] for row in await self._database.fetch("SELECT name FROM containers")}

@@ -179,6 +179,14 @@ class Sessions:
         """How many run."""
         return int(await self._database.value("SELECT count(*) FROM sessions WHERE state = 'live'"))
 
+    async def census(self) -> dict[str, int]:
+        """How many there are that haven't ended: starting, and of the live ones awake, asleep and stopped."""
+        sql = """
+            SELECT CASE state WHEN 'live' THEN rest ELSE state END AS state, count(*)::int AS count
+            FROM sessions WHERE state <> 'ended' GROUP BY 1"""
+        known = dict.fromkeys(("starting", "awake", "asleep", "stopped"), 0)
+        return known | {row["state"]: row["count"] for row in await self._database.fetch(sql)}
+
     async def put_back(self, session: str, instance: str, step: str) -> None:
         """It waits for its turn again, in its old place."""
         sql = """

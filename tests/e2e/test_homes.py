@@ -63,6 +63,25 @@ async def test_the_archive_holds_the_home_as_it_is(student: User, lesson: str, h
     assert found.extractfile(f"{home}/né w").read() == "é ü\n".encode()  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("lesson", "home"), [("first-steps", "/home/student"), ("tiny-system", "/root")])
+async def test_a_home_of_packed_data_comes_as_plain_tar_and_any_other_as_gzip(
+    student: User, store: Store, lesson: str, home: str
+) -> None:
+    session = await student.start(lesson)
+    name = await container(store, session)
+    inside(name, f"head -c {20 * MIB} /dev/urandom > '{home}/a b'")
+    assert await kind(student, session) == ("application/x-tar", f"{lesson}-home.tar")
+    assert (await fetched(student, session)).getmember(f"{home[1:].rpartition('/')[2]}/a b").size == 20 * MIB
+    inside(name, f"seq 1 6000000 > {home}/text")
+    assert await kind(student, session) == ("application/gzip", f"{lesson}-home.tar.gz")
+
+
+async def kind(student: User, session: str) -> tuple[str, str]:
+    async with student.http.get(f"/api/sessions/{session}/home.tar.gz") as answer:
+        await answer.read()
+        return answer.content_type, answer.headers["Content-Disposition"].split('"')[1]
+
+
 async def test_the_archive_is_made_as_the_student_and_leaves_out_what_that_may_not_read(
     student: User, store: Store
 ) -> None:
