@@ -107,7 +107,7 @@ def make_admission(settings: Settings, store: Store, lxd: Lxd) -> Admission:
         settings.capacity_labs,
         settings.capacity_cpu,
         settings.capacity_memory,
-        size_in_bytes(settings.capacity_disk),
+        size_in_bytes(settings.capacity_disk) if settings.capacity_disk else None,
     )
     return Admission(store, lxd, settings.lxd_pool, allowed, settings.instance)
 

@@ -51,4 +51,6 @@ def configure(level: str, style: str) -> None:
     root.setLevel(level.upper())
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
+    # pylxd keeps one connection to each path of LXD's socket; that a second one isn't kept costs nothing.
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.ERROR)
     logging.captureWarnings(True)

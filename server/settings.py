@@ -87,7 +87,7 @@ class Settings:
     capacity_memory: float
     """Bytes promised to them for each one that the hosts have."""
     capacity_disk: str
-    """Stays free in the storage pool."""
+    """Stays free in the storage pool; empty: a tenth of it, at most 2 GiB."""
     pool_ready: int
     """Containers that wait for students, for each image; 0: none."""
     pool_spare: float
@@ -199,7 +199,7 @@ def _labs(env: Env, problems: list[str]) -> dict[str, Any]:
         "capacity_labs": int(_number(env, "CAPACITY_LABS", 0, problems)),
         "capacity_cpu": _number(env, "CAPACITY_CPU", 50.0, problems),
         "capacity_memory": _number(env, "CAPACITY_MEMORY", 2.0, problems),
-        "capacity_disk": env.str("CAPACITY_DISK", "") or "2GiB",
+        "capacity_disk": env.str("CAPACITY_DISK", ""),
         "pool_ready": int(_number(env, "POOL_READY", 2, problems)),
         "pool_spare": _number(env, "POOL_SPARE", 0.1, problems),
         "pool_most": int(_number(env, "POOL_MOST", 30, problems)),
@@ -291,7 +291,7 @@ def _capacity(s: Settings) -> list[str]:
     found = []
     if not s.capacity_memory:
         found.append("CAPACITY_MEMORY=0: no lab could start; say how often memory may be promised, like 2")
-    if not SIZE.fullmatch(s.capacity_disk):
+    if s.capacity_disk and not SIZE.fullmatch(s.capacity_disk):
         found.append(f"CAPACITY_DISK={s.capacity_disk}: say a size like 2GiB")
     return found
 

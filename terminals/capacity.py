@@ -8,6 +8,7 @@ from dataclasses import dataclass
 GIB = 1 << 30
 SPARE = 0.05
 """Of a host's memory: with less really free nothing new begins, whatever was promised."""
+MOST_FREE = 2 * GIB
 MANY = (1 << 31) - 1
 ENDLESS = (1 << 62) - 1
 
@@ -24,8 +25,8 @@ class Policy:
     """So many of them for each core; 0: whatever the cores."""
     memory: float = 2.0
     """Bytes promised to them for each one that the hosts have: few use all of theirs."""
-    disk: int = 2 * GIB
-    """Bytes that stay free in the storage pool."""
+    disk: int | None = None
+    """Bytes that stay free in the storage pool; None: a tenth of it, and no more than `MOST_FREE`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class Room:
     largest: int = ENDLESS
     """Bytes of memory that the largest host has: one container gets no more."""
     disk: int = ENDLESS
-    """Bytes of the largest storage pool that may be used."""
+    """Bytes of the largest storage pool."""
     shortage: str = ""
     """Why nothing new may begin, whatever was promised; empty: it may."""
 
@@ -103,7 +104,7 @@ def room(members: list[Member], policy: Policy, bounds: Bounds = Bounds()) -> Ro
         labs=min(labs),
         memory=min(memory, bounds.memory),
         largest=max(member.memory for member in members),
-        disk=max(member.disk - policy.disk for member in members),
+        disk=max(member.disk for member in members),
         shortage=_shortage(members, policy),
     )
 
@@ -116,8 +117,9 @@ def _shortage(members: list[Member], policy: Policy) -> str:
 
 def _ails(member: Member, policy: Policy) -> str:
     free = member.disk - member.disk_used
-    if free < policy.disk:
-        return f"{_size(free)} of disk free on {member.name}, and {_size(policy.disk)} are to stay free"
+    least = min(member.disk // 10, MOST_FREE) if policy.disk is None else policy.disk
+    if free < least:
+        return f"{_size(free)} of disk free on {member.name}, and {_size(least)} are to stay free"
     free, least = member.memory - member.memory_used, round(member.memory * SPARE)
     if free < least:
         return f"{_size(free)} of memory free on {member.name}, and {_size(least)} are to stay free"

@@ -23,6 +23,9 @@ def test_memory_may_be_promised_more_than_once_and_labs_are_bounded_by_cores() -
 def test_what_is_really_short_stops_what_was_not_promised() -> None:
     assert "1.0 GiB of disk free on one" in room([used(disk=29)], ALLOWED).shortage.replace("1 GiB", "1.0 GiB")
     assert "memory free on one" in room([used(memory=15.5)], ALLOWED).shortage
+    small = Member("small", 4, 16 * GIB, 0, GIB, GIB // 2)
+    assert room([small], ALLOWED).shortage == ""
+    assert "512 MiB of disk free on small, and 600 MiB" in room([small], Policy(4, disk=600 << 20)).shortage
     # One host of two that is well is room enough.
     assert room([used(disk=29), used(name="two")], ALLOWED).shortage == ""
     both = room([used(disk=29), used(memory=15.9, name="two")], ALLOWED).shortage
@@ -35,7 +38,8 @@ def test_a_container_that_no_host_could_ever_hold_is_named_with_both_figures() -
     assert found.never(16 * GIB, GIB) == ""
     assert "17 GiB of memory" in found.never(17 * GIB, GIB)
     assert "16 GiB for labs" in found.never(17 * GIB, GIB)
-    assert "29 GiB of disk space" in found.never(GIB, 29 * GIB)
+    assert found.never(GIB, 30 * GIB) == "", "a limit is no reservation"
+    assert "31 GiB of disk space" in found.never(GIB, 31 * GIB)
 
 
 def test_a_projects_limits_are_kept() -> None:

@@ -6,6 +6,7 @@ Without events all of this still comes about, by sweeps and when the lab is open
 
 import asyncio
 import random
+from functools import partial
 
 import structlog
 
@@ -26,6 +27,8 @@ log = structlog.get_logger(__name__)
 TELLING = {"stopped", "shutdown", "paused", "resumed", "started", "restarted", "deleted"}
 AT_ONCE, MOST = 4, 4_096
 """Looks at the same time, and containers that may wait for one: what is beyond that is left to the sweeps."""
+AGAIN_S = 0.5
+"""LXD tells that a container stopped a moment before it says so itself: then there is one more look."""
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 15.0)
 RESTS = {"Running": "awake", "Frozen": "asleep", "Stopped": "stopped"}
 
@@ -43,8 +46,8 @@ class Outside:
         self._hub = hub
         self._presence = presence
         self._now = now
-        self._names: dict[str, None] = {}
-        """Containers to look at, in their order."""
+        self._names: dict[str, bool] = {}
+        """Containers to look at, in their order, and whether to look again a little later."""
         self._some = asyncio.Event()
         self.joined = False
         self.seen = counts(*sorted(TELLING))
@@ -79,20 +82,21 @@ class Outside:
             looking.cancel()
             await asyncio.gather(looking, return_exceptions=True)
 
-    async def look(self, container: str) -> None:
-        """What LXD says of it, and what follows for its lab, if it is a live one's."""
+    async def look(self, container: str) -> bool:
+        """What LXD says of it, and what follows for its lab; False: it isn't a live one's."""
         held = await self._store.lives.of_container(container)
         if held is None:
-            return
+            return False
         if any(terminal.claim.session == held.session for terminal in self._hub.terminals):
             # A stopped one cuts the path, and who mends that starts it; a frozen one says nothing.
             if await self._status(held, container) == "Frozen":
                 await self._hub.wake(held.session, container)
-            return
+            return True
         async with self._power.unless_busy(container) as free:
             # Else one of us is at it, who writes the row.
             if free:
                 await self._compare(container)
+        return True
 
     # -- on the way there ----------------------------------------------------------------------------------------------
 
@@ -123,8 +127,11 @@ class Outside:
         if event.action not in TELLING:
             return
         self.seen[event.action] += 1
+        self._note(event.instance, again=True)
+
+    def _note(self, name: str, *, again: bool) -> None:
         if len(self._names) < MOST:
-            self._names[event.instance] = None
+            self._names[name] = again or self._names.get(name, False)
             self._some.set()
 
     async def _catch_up(self) -> None:
@@ -133,15 +140,16 @@ class Outside:
         for instance in await self._lxd.instances():
             name = instance["name"]
             if name in meant and RESTS.get(instance["status"], meant[name]) != meant[name]:
-                self._names[name] = None
-        self._some.set()
+                self._note(name, again=False)
 
     async def _look_on(self) -> None:
         gate = asyncio.Semaphore(AT_ONCE)
+        later = asyncio.get_running_loop().call_later
 
-        async def one(name: str) -> None:
+        async def one(name: str, *, again: bool) -> None:
             try:
-                await self.look(name)
+                if await self.look(name) and again:
+                    later(AGAIN_S, partial(self._note, name, again=False))
             except TerminalsError as error:
                 log.warning("container_not_seen", container=name, reason=error.message)
             except Exception:
@@ -156,5 +164,4 @@ class Outside:
                 while self._names:
                     await gate.acquire()
                     name = next(iter(self._names))
-                    del self._names[name]
-                    looks.create_task(one(name), name=f"look-{name}")
+                    looks.create_task(one(name, again=self._names.pop(name)), name=f"look-{name}")

@@ -140,7 +140,7 @@ PLAUSIBLE = {
     "educenter_capacity_labs{what=promised}": SOME,
     "educenter_capacity_labs{what=room}": SOME,
     "educenter_capacity_memory_bytes{what=host}": (1.0 * MIB, 1e15),
-    "educenter_capacity_disk_bytes{host=none}{what=used}": SOME,
+    "educenter_capacity_disk_bytes{host=the host}{what=used}": SOME,
     "educenter_files_total{way=download}": ONCE,
     "educenter_files_total{way=upload}": ONCE,
     "educenter_file_bytes_total{way=upload}": (MIB, MIB),

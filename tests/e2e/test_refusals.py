@@ -220,7 +220,7 @@ async def test_an_image_that_does_not_exist_fails_with_a_reason_and_leaves_nothi
 
 
 async def test_what_lxd_refuses_is_said_and_leaves_nothing(student: User, store: Store, lxd: Lxd) -> None:
-    await store.lessons.put("odd", "linux-basics", 94, Text("Odd", 10), Wants(image="lab", memory="9999999999GiB"))
+    await store.lessons.put("odd", "linux-basics", 94, Text("Odd", 10), Wants(image="lab", memory="0MiB"))
     error = await failed_start(student, store, lxd, "odd")
     assert error["code"] == "lxd_refused"
 

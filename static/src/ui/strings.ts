@@ -154,7 +154,7 @@ const english = {
 
   files: {
     download: "Download my work",
-    downloadHint: "Your home folder with everything in it, as one .tar.gz.",
+    downloadHint: "Your home folder with everything in it, as one archive: .tar.gz, or .tar where packing would gain nothing.",
     downloading: "Your browser is downloading your home folder.",
     choose: "Upload files…",
     chooseHint: (most: string) => `Into ~/uploads, at most ${most} each. Or drop them on this page.`,
