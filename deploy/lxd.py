@@ -6,7 +6,7 @@ What is in it (project, pool, profile, templates) is `python -m server lxd setup
 import contextlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deploy import mounts, processes
@@ -42,8 +42,11 @@ def answers(address: str) -> bool:
     return True
 
 
-def start(folder: Path) -> str:
-    """Starts it if it doesn't answer. Safe after a SIGKILL of it, of its monitors, and after a reboot."""
+def start(folder: Path, within: Sequence[str] = ()) -> str:
+    """Starts it if it doesn't answer. Safe after a SIGKILL of it, of its monitors, and after a reboot.
+
+    `within`: a command that runs it in a namespace.
+    """
     if answers(url(folder)):
         return "answers"
     _check(folder)
@@ -57,7 +60,7 @@ def start(folder: Path) -> str:
     logs = folder / "logs"
     logs.mkdir(mode=0o700, exist_ok=True)
     log = logs / "daemon.log"
-    process = processes.start("lxd", "--logfile", logs / "lxd.log", log=log, env=_environment(folder))
+    process = processes.start(*within, "lxd", "--logfile", logs / "lxd.log", log=log, env=_environment(folder))
     processes.started(process, lambda: _ready(folder), START_SECONDS, log, "LXD")
     return f"started, {thawed} frozen orphans released" if thawed else "started"
 

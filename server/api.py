@@ -10,6 +10,7 @@ from server.bodies import read_body
 from server.lives import shown_lifetime
 from terminals.errors import Invalid, NotFound
 from terminals.labs.containers import STEPS
+from terminals.networks import CLOSED
 from terminals.store.database import ID
 from terminals.store.hands import Hand
 from terminals.store.lessons import Card
@@ -221,6 +222,7 @@ def _shown(session: Session, terminals: list[Titled], following: tuple[str, str]
             "minutes": session.lesson_minutes,
             "position": session.lesson_position,
         },
+        "network": {"kind": session.network, "hosts": session.hosts if session.network == CLOSED else []},
         "ended": {"by": session.ended_by, "seconds_ago": session.ended_ago, "successor": None} if over else None,
         "next": {"id": following[0], "title": following[1]} if following else None,
     }

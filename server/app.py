@@ -27,6 +27,7 @@ from terminals.labs.admission import Admission
 from terminals.labs.clearing import Clearing
 from terminals.labs.containers import Containers
 from terminals.labs.homes import Homes
+from terminals.labs.networks import Networks
 from terminals.labs.pool import Policy, Pool
 from terminals.labs.power import Power
 from terminals.labs.reconcile import Reconciler
@@ -92,7 +93,13 @@ def make_lxd(settings: Settings) -> Lxd:
 
 def make_containers(settings: Settings, lxd: Lxd, holder: Holder, door: Door | None = None) -> Containers:
     """What LXD's containers of this deployment have in common."""
-    return Containers(lxd, holder, settings.lxd_pool, settings.deployment, door.devices() if door else {})
+    devices = door.devices() if door else {}
+    return Containers(lxd, holder, settings.lxd_pool, settings.deployment, devices, make_networks(settings, lxd))
+
+
+def make_networks(settings: Settings, lxd: Lxd) -> Networks:
+    """Those that labs may have."""
+    return Networks(lxd, settings.networks)
 
 
 def policy(settings: Settings) -> Policy:

@@ -102,11 +102,13 @@ class Labs:
         yield _histogram("start_seconds", "From the click to live, by what it got.", "way", self._starts.took)
         yield CounterMetricFamily("educenter_starts_failed", "Starts that failed here.", value=self._starts.failed)
         pool = GaugeMetricFamily(
-            "educenter_pool", "Containers that wait, told by the instance that tends them.", labels=["image", "state"]
+            "educenter_pool",
+            "Containers that wait, told by the instance that tends them.",
+            labels=["image", "network", "state"],
         )
-        for image, stock in self._pool.stocks.items():
+        for kind, stock in self._pool.stocks.items():
             for state in ("awake", "frozen", "warming"):
-                pool.add_metric([image, state], getattr(stock, state))
+                pool.add_metric([*kind, state], getattr(stock, state))
         yield pool
         yield from self._room()
         yield _counter("files", "Archives and files that came whole.", "way", self._homes.files)

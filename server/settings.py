@@ -2,6 +2,7 @@
 
 import importlib.util
 import ipaddress
+import re
 import secrets
 import shutil
 import socket
@@ -13,6 +14,7 @@ from urllib.parse import urlsplit
 from environs import Env
 
 from terminals.limits import DEFAULTS, SIZE, Limits
+from terminals.networks import CLOSED, INTERNET, LEAST_ROOM, Plan, overlapping, plans, public
 
 DOOR_PATH_BYTES = 70
 """A unix socket's path has 107, and a name needs 33."""
@@ -21,6 +23,8 @@ MOST_OUTPUT = 1 << 30
 """Bytes per second: no terminal reaches so many."""
 LEAST_IDLE_MINUTES = 2
 LEAST_SWEEP_SECONDS = 0.5
+PORTS = range(1024, 65_536)
+"""Of the proxy, which is nobody's root."""
 
 
 class BadSettings(Exception):
@@ -46,6 +50,15 @@ class Settings:
     lxd_pool: str
     lxd_pool_driver: str
     lxd_pool_size: str
+    lxd_bridge: str
+    """Networks of labs have bridges whose names begin so."""
+    network_closed: str
+    """The address of its bridge, with the block that its labs' addresses are of; empty: no lesson may have it."""
+    network_internet: str
+    network_dns: tuple[str, ...]
+    """Name servers that internet labs are given: of the internet, as nothing nearer can be reached."""
+    proxy_port: int
+    """The forward proxy's, on the closed bridge's address."""
     deployment: str
     holder_path: Path
     door_dir: Path | None
@@ -108,6 +121,41 @@ class Settings:
         return Limits(self.limit_memory, self.limit_cpu, self.limit_processes, self.limit_disk, self.limit_output)
 
     @property
+    def networks(self) -> dict[str, Plan]:
+        """Of labs, by name."""
+        return plans(self.lxd_bridge, self._blocks, self.proxy_port, self.network_dns)
+
+    @property
+    def _blocks(self) -> dict[str, str]:
+        return {CLOSED: self.network_closed, INTERNET: self.network_internet}
+
+    def network_problems(self) -> list[str]:
+        """Each with the name of its variable in front."""
+        found = []
+        for network, block in self._blocks.items():
+            try:
+                plans(self.lxd_bridge, {network: block}, self.proxy_port)
+            except ValueError:
+                found.append(
+                    f"NETWORK_{network.upper()}={block}: say the first address of a private block of at most "
+                    f"/{LEAST_ROOM}, like 10.77.0.1/20"
+                )
+        if not found and overlapping(self.networks.values()):
+            found.append("NETWORK_CLOSED and NETWORK_INTERNET overlap: give each a block of its own")
+        if self.network_internet and not self.network_dns:
+            found.append(
+                "NETWORK_DNS: internet labs need name servers of the internet: name some, like 9.9.9.9,1.1.1.1"
+            )
+        found += [
+            f"NETWORK_DNS={each}: say an address of the internet" for each in self.network_dns if not _public4(each)
+        ]
+        if not re.fullmatch("[a-z][a-z0-9]{0,5}", self.lxd_bridge):
+            found.append(f"LXD_BRIDGE={self.lxd_bridge}: at most 6 small letters and digits")
+        if self.proxy_port not in PORTS:
+            found.append(f"PROXY_PORT={self.proxy_port}: say {PORTS[0]} to {PORTS[-1]}")
+        return found
+
+    @property
     def secure(self) -> bool:
         """Whether browsers come over https: cookies are then Secure."""
         return self.public_url.startswith("https://")
@@ -155,6 +203,11 @@ def read(env: Env | None = None) -> Settings:
         lxd_pool=env.str("LXD_POOL", "educenter"),
         lxd_pool_driver=env.str("LXD_POOL_DRIVER", "btrfs"),
         lxd_pool_size=env.str("LXD_POOL_SIZE", "30GiB"),
+        lxd_bridge=env.str("LXD_BRIDGE", "edu"),
+        network_closed=env.str("NETWORK_CLOSED", ""),
+        network_internet=env.str("NETWORK_INTERNET", ""),
+        network_dns=tuple(_list(env, "NETWORK_DNS")),
+        proxy_port=int(_number(env, "PROXY_PORT", 3128, problems)),
         deployment=env.str("DEPLOYMENT", "educenter"),
         holder_path=_path(env, "HOLDER_PATH", "terminals/holder/build/holder"),
         door_dir=Path(found) if (found := env.str("DOOR_DIR", "")) else None,
@@ -205,6 +258,13 @@ def _labs(env: Env, problems: list[str]) -> dict[str, Any]:
         "pool_most": int(_number(env, "POOL_MOST", 30, problems)),
         "pool_awake": int(_number(env, "POOL_AWAKE", 2, problems)),
     }
+
+
+def _public4(address: str) -> bool:
+    try:
+        return ipaddress.ip_address(address).version == 4 and public(address)
+    except ValueError:
+        return False
 
 
 def _drawn(name: str) -> str:
@@ -284,7 +344,7 @@ def _services(s: Settings) -> list[str]:
         found.append(
             f"IDLE_FREEZE_MINUTES: at least {LEAST_IDLE_MINUTES}, or who only loads the page again finds the lab asleep"
         )
-    return [*found, *s.limits.problems(), *_capacity(s), _door(s)]
+    return [*found, *s.limits.problems(), *_capacity(s), *s.network_problems(), _door(s)]
 
 
 def _capacity(s: Settings) -> list[str]:

@@ -40,6 +40,7 @@ def command(server: Server) -> Callable[..., "subprocess.CompletedProcess[str]"]
         ("serve",),
         ("drain",),
         ("doctor",),
+        ("proxy",),
         ("migrate",),
         ("seed",),
         ("lxd",),

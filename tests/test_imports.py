@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 RINGS = [
-    {"errors", "limits", "capacity", "person", "tallies"}
+    {"errors", "limits", "networks", "capacity", "person", "tallies"}
     | {"link/frames", "link/wire", "link/messages", "link/scrollback", "link/valve", "link/flow"}
     | {"viewers/viewer", "viewers/answers"},
     {
@@ -20,11 +20,11 @@ RINGS = [
         "screens/helper",
         "screens/screen",
     },
-    {"link/streams", "link/door", "link/events", "holder", "fleet/relay", "fleet/tunnel"},
+    {"link/streams", "link/door", "link/events", "holder", "fleet/relay", "fleet/tunnel", "proxy"},
     {"link/exec", "link/pipe", "viewers/sinks", "viewers/grants", "screens/screening"},
     {"viewers/audience", "screens/history"},
     {"mirror"},
-    {"terminal", "labs/templates", "labs/containers", "labs/shells", "labs/admission"},
+    {"terminal", "labs/templates", "labs/networks", "labs/containers", "labs/shells", "labs/admission"},
     {"relays", "labs/chores", "labs/clearing", "labs/power"},
     {"hub", "labs/homes", "labs/starts", "labs/pool", "labs/reconcile"},
     {"school/sessions", "school/keeping"},

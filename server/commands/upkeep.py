@@ -28,9 +28,12 @@ def add_to(grammar: Grammar) -> None:
     text = "Fill the database with a demo course, a teacher and 30 students."
     seeding = grammar.add("seed", seed_database, text)
     seeding.add_argument("--demo", action="store_true", required=True, help="the demo course (the only seed there is)")
-    text = "Make our storage pool, project and profile, and a template of every image."
+    text = (
+        "Make our storage pool, project and profile, the networks that are set, and a template of every image. Again "
+        "after the host got another address: an internet lab may reach none of them."
+    )
     grammar.group("lxd", "Prepare LXD.").add("setup", setup_lxd, text)
-    text = "What waits for students, by image, and what should. Settings must be those of the instances."
+    text = "What waits for students, by image and network, and what should. Settings must be those of the instances."
     grammar.group("pool", "Containers that wait.").add("status", pool_status, text)
     containers = grammar.group("containers", "All containers of this deployment.")
     containers.add("list", list_containers, "List them, the oldest first.")
@@ -62,6 +65,8 @@ def setup_lxd(settings: Settings, _arguments: argparse.Namespace) -> None:
         try:
             for made in await lxd.setup(settings.lxd_pool, settings.lxd_pool_driver, settings.lxd_pool_size):
                 print(f"made {made}")
+            for made in await app.make_networks(settings, lxd).setup():
+                print(f"made {made}")
             containers = app.make_containers(settings, lxd, Holder.load(settings.holder_path))
             for image, template in (await containers.templates.prepare()).items():
                 print(f"template of {image}: {template}")
@@ -75,12 +80,12 @@ def pool_status(settings: Settings, _arguments: argparse.Namespace) -> None:
     async def work(store: Store, _passwords: Passwords) -> None:
         policy = app.policy(settings)
         booked = await store.timetable.booked(datetime.now(UTC))
-        print("image\twanted\tawake\tfrozen\twarming\tlive labs")
+        print("image\tnetwork\twanted\tawake\tfrozen\twarming\tlive labs")
         for kind in await store.lessons.kinds():
-            stock = await store.containers.stock_of_image(kind.needs.image)
-            wanted = policy.wanted(kind.live, booked.get(kind.needs.image, 0)) if policy.ready else 0
-            row = (kind.needs.image, wanted)
-            print(*row, stock.awake, stock.frozen, stock.warming, kind.live, sep="\t")
+            row = (kind.needs.image, kind.needs.network)
+            stock = await store.containers.stock_of_image(*row)
+            wanted = policy.wanted(kind.live, booked.get(row, 0)) if policy.ready else 0
+            print(*row, wanted, stock.awake, stock.frozen, stock.warming, kind.live, sep="\t")
         print(f"{await store.sessions.starting()} starts wait or are under way.")
         await _show_room(settings, store)
 

@@ -7,14 +7,21 @@ import structlog
 
 from terminals.errors import NotFound, Refused
 from terminals.holder import Holder
+from terminals.labs.networks import Networks
 from terminals.labs.templates import DEPLOYMENT, Templates
 from terminals.lxd import Json, Lxd, size_in_bytes
+from terminals.networks import CLOSED
 from terminals.store.lessons import Needs
 
 log = structlog.get_logger(__name__)
 
-SUDOERS = b"student ALL=(ALL) NOPASSWD: ALL\n"
+# A closed lab's root finds the proxy as its student does.
+SUDOERS = b"""student ALL=(ALL) NOPASSWD: ALL
+Defaults env_keep += "http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_PROXY"
+"""
 SUDOERS_PATH = "/etc/sudoers.d/educenter"
+PROFILES = "/etc/profile.d"
+PROFILE_PATH = f"{PROFILES}/educenter-network.sh"
 DISK = "user.educenter.disk"
 """The lesson's limit."""
 OPENINGS = 4
@@ -39,7 +46,7 @@ GUARDS = {
     # One byte: a dump that is piped to a program of the host's, outside all limits, isn't begun (core(5)).
     "limits.kernel.core": "1",
 }
-"""Every container's, beside its lesson's limits. The network is none: no device for it."""
+"""Every container's, beside its lesson's limits. Where the network is none, there is no device for it."""
 
 Say = Callable[[str, int], Awaitable[None]]
 """Tells the student what is being done, and how many of `STEPS` are behind."""
@@ -50,9 +57,16 @@ class Containers:
     """Of one LXD project and storage pool."""
 
     def __init__(
-        self, lxd: Lxd, holder: Holder, storage: str, deployment: str, devices: dict[str, dict[str, str]]
+        self,
+        lxd: Lxd,
+        holder: Holder,
+        storage: str,
+        deployment: str,
+        devices: dict[str, dict[str, str]],
+        networks: Networks | None = None,
     ) -> None:
         self._lxd = lxd
+        self.networks = networks or Networks(lxd, {})
         self._storage = storage
         # LXD would restart a whole class after a crash of its own.
         self._config = {"boot.autostart": "false", DEPLOYMENT: deployment, **GUARDS}
@@ -62,24 +76,27 @@ class Containers:
         """Every container's, beside its root disk."""
         self._deletions = asyncio.Semaphore(OPENINGS)
 
-    async def make(self, name: str, needs: Needs, tags: dict[str, str], say: Say) -> None:
+    async def make(self, name: str, needs: Needs, tags: dict[str, str], say: Say, address: str | None = None) -> None:
         """A started container `name` with the lesson's limits. Whoever calls deletes it when this fails.
 
         Raises:
             Invalid: the lesson's image doesn't exist.
-            Refused, Unavailable: LXD's answer.
+            Refused, Unavailable: LXD's answer, or the lesson's network isn't safe.
         """
+        await self.networks.check(needs.network)
         await say("Preparing the lab's system", 0)
         template = await self.templates.of(needs.image)
         await say("Making your container", 1)
         try:
-            await self._copy(template, name, needs, tags)
+            await self._copy(template, name, needs, tags, address)
         except NotFound:
             # Somebody deleted the template since we last looked.
             self.templates.forget(needs.image)
-            await self._copy(await self.templates.of(needs.image), name, needs, tags)
+            await self._copy(await self.templates.of(needs.image), name, needs, tags, address)
         await say("Starting it", 2)
         await self._lxd.start(name)
+        if needs.network == CLOSED:
+            await self._tell_proxy(name)
         if needs.root:
             await self.grant_root(name)
 
@@ -181,10 +198,19 @@ class Containers:
             log.warning("container_given_room", container=name)
         return grown
 
-    async def _copy(self, template: str, name: str, needs: Needs, tags: dict[str, str]) -> None:
+    async def _copy(self, template: str, name: str, needs: Needs, tags: dict[str, str], address: str | None) -> None:
         source = {"type": "copy", "source": template, "instance_only": True}
         config = self._config | _tagged(tags) | self._limits(needs)
-        await self._lxd.create(name, source, config, {"root": self._root(needs), **self._devices})
+        devices = {"root": self._root(needs), **self._devices}
+        if (plan := self.networks.of(needs.network)) is not None and address is not None:
+            devices["eth0"] = plan.device(address)
+        await self._lxd.create(name, source, config, devices)
+
+    async def _tell_proxy(self, name: str) -> None:
+        plan = self.networks.of(CLOSED)
+        if plan is not None:
+            await self._lxd.make_folder(name, PROFILES, 0o755)
+            await self._lxd.push(name, PROFILE_PATH, plan.profile(), 0o644)
 
     def _root(self, needs: Needs) -> dict[str, str]:
         return {"type": "disk", "path": "/", "pool": self._storage, "size": needs.disk}

@@ -24,17 +24,17 @@ LEADER = 0x6564_706F
 FILLS = 2
 """Containers that are warmed at the same time; students' own starts go first."""
 BACKOFF_S = (0.0, 5.0, 15.0, 60.0)
-"""Before the next try for an image whose last ones failed."""
+"""Before the next try for an image and network whose last ones failed."""
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """How many wait, for each image that lessons use."""
+    """How many wait, for each image and network that lessons use."""
 
     ready: int
     """At least; 0: this instance tends no pool."""
     spare: float
-    """Or this part of the image's live sessions, where that is more."""
+    """Or this part of their live sessions, where that is more."""
     most: int
     """0: those that wait are given back."""
     awake: int
@@ -75,10 +75,10 @@ class Pool:
         self._policy = policy
         self._admission = admission
         self._wake = asyncio.Event()
-        self.stocks: dict[str, Stock] = {}
-        """Image → what waits, as this instance last saw it while it tended the pool."""
-        self._troubles: dict[str, _Trouble] = {}
-        """By image."""
+        self.stocks: dict[tuple[str, str], Stock] = {}
+        """(image, network) → what waits, as this instance last saw it while it tended the pool."""
+        self._troubles: dict[tuple[str, str], _Trouble] = {}
+        """By image and network."""
 
     def look(self) -> None:
         """One was taken."""
@@ -117,48 +117,56 @@ class Pool:
         booked = await self._store.timetable.booked(datetime.now(UTC))
         for kind in kinds:
             if template := templates.get(kind.needs.image):
-                await self._balance(kind, template, booked.get(kind.needs.image, 0))
+                await self._balance(kind, template, booked.get(_key(kind), 0))
 
     async def _kinds(self) -> list[Kind]:
         """Of the lessons there are, with their templates known or made."""
         found = []
         for kind in await self._store.lessons.kinds():
-            image = kind.needs.image
-            if self._trouble(image):
+            if self._trouble(_key(kind)):
                 continue
             try:
-                await self._containers.templates.of(image)
+                await self._containers.templates.of(kind.needs.image)
+                await self._containers.networks.check(kind.needs.network)
             except TerminalsError as error:
-                self._note(image, error)
+                self._note(_key(kind), error)
             else:
                 found.append(kind)
         return found
 
     async def _balance(self, kind: Kind, template: str, booked: int) -> None:
         containers, wanted = self._store.containers, self._policy.wanted(kind.live, booked)
-        if dropped := await containers.surplus(template, wanted):
+        held = (template, kind.needs.network)
+        if dropped := await containers.surplus(held, wanted):
             log.info("pool_shrunk", template=template, count=dropped)
-        stock = self.stocks[kind.needs.image] = await containers.stock(template)
+        stock = self.stocks[_key(kind)] = await containers.stock(held)
         missing = min(wanted - stock.all, FILLS)
         # Students who wait need LXD more than those who may come.
         if missing > 0 and not self._admission.never(kind.needs) and not await self._store.sessions.starting():
             await asyncio.gather(*(self._warm(kind, template) for _ in range(missing)))
         elif stock.awake > self._policy.awake:
-            await self._freeze(template)
+            await self._freeze(held)
         elif stock.awake < self._policy.awake and stock.frozen:
-            await self._thaw(template)
+            await self._thaw(held)
 
     async def _warm(self, kind: Kind, template: str) -> None:
         began = time.monotonic()
-        name = await self._store.containers.warm(template, kind.needs, self._instance, self._admission.room)
+        plan = self._containers.networks.of(kind.needs.network)
+        block = plan.address if plan is not None else None
+        try:
+            name = await self._store.containers.warm(template, kind.needs, self._instance, self._admission.room, block)
+        except TerminalsError as error:
+            self._note(_key(kind), error)
+            return
         if name is None:
             return
         try:
-            await self._containers.make(name, kind.needs, {}, _quietly)
+            address = await self._store.containers.address(name) if block is not None else None
+            await self._containers.make(name, kind.needs, {}, _quietly, address)
             shell = await self._shells.begin(name)
             ready = await self._store.containers.ready(name, self._instance, shell, frozen=False)
         except TerminalsError as error:
-            self._note(kind.needs.image, error)
+            self._note(_key(kind), error)
             await self._clearing.let_go(name)
         except BaseException:
             await asyncio.shield(self._clearing.let_go(name))
@@ -167,16 +175,16 @@ class Pool:
             if not ready:
                 await self._clearing.let_go(name)
                 return
-            self._troubles.pop(kind.needs.image, None)
+            self._troubles.pop(_key(kind), None)
             log.info("container_warmed", container=name, seconds=round(time.monotonic() - began, 1))
 
-    async def _freeze(self, template: str) -> None:
-        name = await self._store.containers.withdraw(template, self._instance, frozen=False)
+    async def _freeze(self, held: tuple[str, str]) -> None:
+        name = await self._store.containers.withdraw(held, self._instance, frozen=False)
         if name is not None:
             await self._move(name, frozen=True)
 
-    async def _thaw(self, template: str) -> None:
-        name = await self._store.containers.withdraw(template, self._instance, frozen=True)
+    async def _thaw(self, held: tuple[str, str]) -> None:
+        name = await self._store.containers.withdraw(held, self._instance, frozen=True)
         if name is not None:
             await self._move(name, frozen=False)
 
@@ -191,12 +199,23 @@ class Pool:
             await asyncio.shield(self._clearing.let_go(name))
             raise
 
-    def _trouble(self, image: str) -> bool:
-        trouble = self._troubles.get(image)
+    def _trouble(self, key: tuple[str, str]) -> bool:
+        trouble = self._troubles.get(key)
         return trouble is not None and time.monotonic() < trouble.until
 
-    def _note(self, image: str, error: TerminalsError) -> None:
-        trouble = self._troubles.setdefault(image, _Trouble())
+    def _note(self, key: tuple[str, str], error: TerminalsError) -> None:
+        trouble = self._troubles.setdefault(key, _Trouble())
         trouble.tries += 1
         trouble.until = time.monotonic() + BACKOFF_S[min(trouble.tries, len(BACKOFF_S) - 1)]
-        log.warning("container_not_warmed", image=image, code=error.code, reason=error.message, tries=trouble.tries)
+        log.warning(
+            "container_not_warmed",
+            image=key[0],
+            network=key[1],
+            code=error.code,
+            reason=error.message,
+            tries=trouble.tries,
+        )
+
+
+def _key(kind: Kind) -> tuple[str, str]:
+    return kind.needs.image, kind.needs.network

@@ -81,7 +81,7 @@ class Starts:
         while len(self._contexts) > REMEMBERED:
             del self._contexts[next(iter(self._contexts))]
         template = self._containers.templates.known(start.needs.image)
-        if template is None:
+        if template is None or not self._containers.networks.fresh(start.needs.network):
             return False
         taken = await self._store.containers.take_ready(
             start.session, template, start.needs, self._instance, first=True, larger=not self._admission.full
@@ -172,6 +172,7 @@ class Starts:
     async def _work(self, start: Start) -> None:
         """Goes on with what an earlier one has taken, else takes what waits, else makes one."""
         await self._say(start, "Preparing the lab's system", 0)
+        await self._containers.networks.check(start.needs.network)
         if (taken := await self._store.containers.taken_by(start.session, start.needs)) is not None:
             await self._resume(start, taken)
             return
@@ -194,11 +195,14 @@ class Starts:
         await self._fit(start, taken=replace(taken, frozen=False))
 
     async def _make(self, start: Start, template: str) -> None:
-        name = await self._store.containers.add(start.session, template, start.needs, self._instance)
+        plan = self._containers.networks.of(start.needs.network)
+        block = plan.address if plan is not None else None
+        name = await self._store.containers.add(start.session, template, start.needs, self._instance, block)
         if name is None:
             return
+        address = await self._store.containers.address(name) if block is not None else None
         tags, say = _tags(start), partial(self._say, start)
-        making = asyncio.ensure_future(self._containers.make(name, start.needs, tags, say))
+        making = asyncio.ensure_future(self._containers.make(name, start.needs, tags, say, address))
         try:
             await asyncio.shield(making)
         except BaseException:

@@ -6,9 +6,13 @@ after its lab was reset (`kept`) is taken again when it is restored.
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from ipaddress import IPv4Interface
 
 from terminals.capacity import UNKNOWN, Room
+from terminals.errors import Conflict, Refused
 from terminals.store.database import Database, new_id
 from terminals.store.lessons import Needs
 from terminals.store.promises import GATE, PROMISED, in_bytes
@@ -18,6 +22,16 @@ _STOCK = """
         count(*) FILTER (WHERE state = 'ready' AND frozen)::int AS frozen,
         count(*) FILTER (WHERE state = 'warming')::int AS warming
     FROM containers WHERE {which} AND session_id IS NULL"""
+
+ADDRESSED = "containers_network_address"
+"""The constraint that an insert without a free address breaks."""
+_FREE = """
+    (SELECT a FROM (SELECT {block}::text::inet + n AS a FROM generate_series(2, {room}::int) n) free
+    WHERE NOT EXISTS (SELECT FROM containers o WHERE o.address = a) ORDER BY random() LIMIT 1)"""
+"""SQL: one of a bridge's block that no container has, also none that is still to be deleted; without a block NULL.
+
+The first is the bridge's own. Who picks one holds the gate.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,22 +82,31 @@ class Containers:
 
     # -- a session's ---------------------------------------------------------------------------------------------------
 
-    async def add(self, session: str, template: str, needs: Needs, maker: str) -> str | None:
+    async def add(
+        self, session: str, template: str, needs: Needs, maker: str, block: IPv4Interface | None = None
+    ) -> str | None:
         """A container that `maker` is about to make for the session that it starts. None: the session isn't its to start.
 
-        One of somebody's who died over it is left to the janitor.
+        One of somebody's who died over it is left to the janitor. `block`: of the bridge, where it has a network.
+
+        Raises:
+            Refused: no address of the block is left.
         """
         sql = """
             UPDATE containers SET state = 'gone', session_id = NULL WHERE session_id = $1 AND state <> 'taken'
             AND EXISTS (SELECT FROM sessions WHERE id = $1 AND state = 'starting' AND started_by = $2)"""
-        insert = """
-            INSERT INTO containers (name, session_id, template, network, needs, maker)
-            SELECT $1, id, $3, $4, $5, $6 FROM sessions
+        insert = f"""
+            INSERT INTO containers (name, session_id, template, network, needs, maker, address)
+            SELECT $1, id, $3, $4, $5, $6, {_FREE.format(block="$7", room="$8")} FROM sessions
             WHERE id = $2 AND state = 'starting' AND started_by = $6 FOR UPDATE"""
         name = f"c-{new_id()}"
-        async with self._database.transaction() as run:
-            await run(sql, session, maker)
-            made = await run(insert, name, session, template, needs.network, _json(needs), maker)
+        values = (name, session, template, needs.network, _json(needs), maker)
+        with _addressed(block):
+            async with self._database.transaction() as run:
+                if block is not None:
+                    await run("SELECT pg_advisory_xact_lock($1)", GATE)
+                await run(sql, session, maker)
+                made = await run(insert, *values, *_span(block))
         return name if made else None
 
     async def take(self, name: str, session: str) -> bool:
@@ -137,17 +160,40 @@ class Containers:
 
     # -- the pool's ----------------------------------------------------------------------------------------------------
 
-    async def warm(self, template: str, needs: Needs, maker: str, room: Room = UNKNOWN) -> str | None:
-        """A container that `maker` is about to make for the pool. None: it would be in the last room, which is students'."""
+    async def warm(
+        self, template: str, needs: Needs, maker: str, room: Room = UNKNOWN, block: IPv4Interface | None = None
+    ) -> str | None:
+        """A container that `maker` is about to make for the pool. None: it would be in the last room, which is students'.
+
+        `block`: of the bridge, where it has a network.
+
+        Raises:
+            Refused: no address of the block is left.
+        """
         name = f"c-{new_id()}"
         sql = f"""
             WITH {PROMISED}
-            INSERT INTO containers (name, template, network, needs, maker)
-            SELECT $2, $3, $4, $5, $6 FROM promised
+            INSERT INTO containers (name, template, network, needs, maker, address)
+            SELECT $2, $3, $4, $5, $6, {_FREE.format(block="$10", room="$11")} FROM promised
             WHERE labs + 1 < $7 AND memory + 2 * {in_bytes("$1")} <= $8 AND $9 RETURNING name"""
         values = (name, template, needs.network, _json(needs), maker, room.labs, room.memory, not room.shortage)
-        row = await self._database.row_alone(GATE, sql, needs.memory, *values)
+        with _addressed(block):
+            row = await self._database.row_alone(GATE, sql, needs.memory, *values, *_span(block))
         return name if row else None
+
+    async def address(self, name: str) -> str | None:
+        """Of one that has a network."""
+        found: str | None = await self._database.value("SELECT host(address) FROM containers WHERE name = $1", name)
+        return found
+
+    async def closed(self, address: str) -> tuple[str, list[str]] | None:
+        """Who asks the proxy from an address: its session, and the names that its lesson lets it reach now."""
+        sql = """
+            SELECT s.id, l.hosts FROM containers c JOIN sessions s ON s.id = c.session_id JOIN lessons l ON l.id = s.lesson_id
+            WHERE c.address = $1::text::inet AND c.state = 'taken' AND c.network = 'closed' AND s.state <> 'ended'
+            AND l.network = 'closed'"""
+        row = await self._database.row(sql, address)
+        return (row["id"], row["hosts"]) if row else None
 
     async def ready(self, name: str, maker: str, shell: tuple[str, bytes] | None = None, *, frozen: bool) -> bool:
         """warming → ready: it may be taken; `shell`, id and birth, waits in it. False: it isn't `maker`'s any more."""
@@ -158,36 +204,36 @@ class Containers:
             WHERE name = $1 AND maker = $2 AND state = 'warming' AND session_id IS NULL"""
         return bool(await self._database.run(sql, name, maker, terminal, birth, frozen))
 
-    async def withdraw(self, template: str, maker: str, *, frozen: bool) -> str | None:
-        """One that waits, frozen or not, is `maker`'s to work on for a moment."""
+    async def withdraw(self, kind: tuple[str, str], maker: str, *, frozen: bool) -> str | None:
+        """One that waits, frozen or not, is `maker`'s to work on for a moment; `kind`: its template and network."""
         sql = """
-            WITH one AS (SELECT name FROM containers WHERE state = 'ready' AND template = $1 AND frozen = $3
+            WITH one AS (SELECT name FROM containers WHERE state = 'ready' AND template = $1 AND network = $4 AND frozen = $3
                 ORDER BY created_at DESC FOR UPDATE SKIP LOCKED LIMIT 1)
             UPDATE containers c SET state = 'warming', maker = $2, heard_at = now() FROM one
             WHERE c.name = one.name RETURNING c.name"""
-        found: str | None = await self._database.value(sql, template, maker, frozen)
+        found: str | None = await self._database.value(sql, kind[0], maker, frozen, kind[1])
         return found
 
-    async def stock(self, template: str) -> Stock:
+    async def stock(self, kind: tuple[str, str]) -> Stock:
         """How many wait, and how many are being made."""
-        sql = _STOCK.format(which="template = $1")
-        return Stock(**await self._database.row(sql, template))
+        sql = _STOCK.format(which="template = $1 AND network = $2")
+        return Stock(**await self._database.row(sql, *kind))
 
-    async def stock_of_image(self, image: str) -> Stock:
+    async def stock_of_image(self, image: str, network: str = "none") -> Stock:
         """The same for all templates of an image."""
-        sql = _STOCK.format(which="needs->>'image' = $1")
-        return Stock(**await self._database.row(sql, image))
+        sql = _STOCK.format(which="needs->>'image' = $1 AND network = $2")
+        return Stock(**await self._database.row(sql, image, network))
 
-    async def surplus(self, template: str, keep: int) -> int:
+    async def surplus(self, kind: tuple[str, str], keep: int) -> int:
         """Of those that wait all but `keep` are to go; how many that were. Frozen ones go last."""
         sql = """
             UPDATE containers SET state = 'gone' WHERE name IN (
-                SELECT name FROM containers WHERE state = 'ready' AND template = $1
+                SELECT name FROM containers WHERE state = 'ready' AND template = $1 AND network = $3
                 ORDER BY frozen DESC, created_at DESC OFFSET $2 FOR UPDATE SKIP LOCKED)"""
-        return await self._database.run(sql, template, keep)
+        return await self._database.run(sql, kind[0], keep, kind[1])
 
     async def outdated(self, templates: dict[str, str]) -> int:
-        """Those that wait are to go where their image has another template now, or no lesson uses it; how many that were.
+        """Those that wait are to go where their image has another template now, or no lesson uses it so; how many that were.
 
         `templates`: by image; of images that aren't in it nothing is known.
         """
@@ -195,7 +241,8 @@ class Containers:
             UPDATE containers c SET state = 'gone' WHERE state = 'ready' AND (
                 EXISTS (SELECT FROM unnest($1::text[], $2::text[]) AS now (image, template)
                     WHERE now.image = c.needs->>'image' AND now.template <> c.template)
-                OR NOT EXISTS (SELECT FROM lessons l WHERE l.image = c.needs->>'image'))"""
+                OR NOT EXISTS (SELECT FROM lessons l WHERE l.image = c.needs->>'image'
+                    AND l.network = c.network))"""
         return await self._database.run(sql, list(templates), list(templates.values()))
 
     async def hear(self, maker: str) -> None:
@@ -265,6 +312,22 @@ class Containers:
             FROM containers c LEFT JOIN sessions s ON s.id = c.session_id LEFT JOIN users u ON u.id = s.user_id
             ORDER BY c.created_at"""
         return [Listed(**row) for row in await self._database.fetch(sql)]
+
+
+def _span(block: IPv4Interface | None) -> tuple[str | None, int | None]:
+    """What `_FREE` is filled in with."""
+    return (str(block.network.network_address), block.network.num_addresses - 2) if block is not None else (None, None)
+
+
+@contextmanager
+def _addressed(block: IPv4Interface | None) -> Iterator[None]:
+    try:
+        yield
+    except Conflict as error:
+        if block is None or ADDRESSED not in error.message:
+            raise
+        message = f"No address of {block.network} is left for another lab. Whoever runs this: give it a larger block"
+        raise Refused(message, code="no_address") from error
 
 
 def _json(needs: Needs) -> str:

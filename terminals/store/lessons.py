@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from terminals import networks
 from terminals.limits import Limits, resolved
 from terminals.store.database import Database
 
@@ -22,6 +23,8 @@ class Wants:
     root: bool = False
     output: int | None = None
     """Bytes per second of one terminal, sustained; 0: as fast as it goes."""
+    hosts: tuple[str, ...] = ()
+    """Names that a closed network lets labs reach."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Card:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Containers of one image, as the lesson needs them that is started most; `live` sessions of all lessons with it."""
+    """Containers of one image and network, as the lesson needs them that is started most; `live` sessions of all such."""
 
     needs: Needs
     live: int
@@ -81,13 +84,19 @@ class Lessons:
         self._limits = limits
 
     async def put(self, lesson: str, course: str, position: int, text: Text, wants: Wants) -> None:
-        """Adds a lesson, or updates it."""
+        """Adds a lesson, or updates it.
+
+        Raises:
+            Invalid: its network can't be meant.
+        """
+        networks.check(wants.network, wants.hosts)
         sql = """
             INSERT INTO lessons (id, course_id, position, title, minutes, image, memory, cpu, processes, disk, network, root,
-                output, body)
-            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                output, body, hosts)
+            VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
             ON CONFLICT (id) DO UPDATE SET course_id = $2, position = $3, title = $4, minutes = $5, image = $6,
-                memory = $7, cpu = $8, processes = $9, disk = $10, network = $11, root = $12, output = $13, body = $14"""
+                memory = $7, cpu = $8, processes = $9, disk = $10, network = $11, root = $12, output = $13, body = $14,
+                hosts = $15"""
         await self._database.run(
             sql,
             lesson,
@@ -104,6 +113,7 @@ class Lessons:
             wants.root,
             wants.output,
             text.body,
+            list(wants.hosts),
         )
 
     async def of_user(self, user: int) -> list[Card]:
@@ -128,15 +138,15 @@ class Lessons:
         return Needs(**self._limits.over(row)) if row else None
 
     async def kinds(self) -> list[Kind]:
-        """One for each image that lessons use, with the limits of its most popular lesson of late."""
+        """One for each image and network that lessons use, with the limits of its most popular lesson of late."""
         sql = f"""
-            SELECT DISTINCT ON (l.image) {NEEDS},
+            SELECT DISTINCT ON (l.image, l.network) {NEEDS},
                 (SELECT count(*) FROM sessions s JOIN lessons k ON k.id = s.lesson_id
-                    WHERE k.image = l.image AND s.state = 'live')::int AS live
+                    WHERE k.image = l.image AND k.network = l.network AND s.state = 'live')::int AS live
             FROM lessons l JOIN courses o ON o.id = l.course_id
             LEFT JOIN LATERAL (SELECT count(*) AS starts FROM sessions s
                 WHERE s.lesson_id = l.id AND s.created_at > now() - interval '14 days') AS late ON true
-            ORDER BY l.image, late.starts DESC, l.position, l.id"""
+            ORDER BY l.image, l.network, late.starts DESC, l.position, l.id"""
         found = []
         for row in await self._database.fetch(sql):
             values = self._limits.over(row)

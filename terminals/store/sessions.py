@@ -23,7 +23,8 @@ _COLUMNS = """s.id, s.user_id, s.lesson_id, s.state, s.step, s.steps_done, s.err
     s.restarting_at IS NOT NULL AS restarting,
     round(extract(epoch FROM now() - s.ended_at))::int AS ended_ago,
     l.title AS lesson_title, l.minutes AS lesson_minutes, l.position AS lesson_position,
-    c.id AS course_id, c.title AS course_title"""
+    c.id AS course_id, c.title AS course_title,
+    coalesce((SELECT h.network FROM containers h WHERE h.session_id = s.id), l.network) AS network, l.hosts"""
 _TABLES = "sessions s JOIN lessons l ON l.id = s.lesson_id JOIN courses c ON c.id = l.course_id"
 
 
@@ -51,6 +52,10 @@ class Session:
     lesson_position: int
     course_id: str
     course_title: str
+    network: str
+    """Its container's, where it has one: a lesson may have been changed since."""
+    hosts: list[str]
+    """What the lesson lists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,14 +49,14 @@ class Timetable:
         """Whether there was one."""
         return bool(await self._database.run("DELETE FROM timetable WHERE id = $1", number))
 
-    async def booked(self, now: datetime) -> dict[str, int]:
-        """Image → students who are expected about now and aren't in a lab yet. A course's image is most of its lessons'."""
+    async def booked(self, now: datetime) -> dict[tuple[str, str], int]:
+        """(image, network) → students who are expected about now and aren't in a lab yet. A course's is most of its lessons'."""
         sql = """
-            SELECT i.image, sum(greatest(0, t.seats - r.running))::int AS seats FROM timetable t
-            CROSS JOIN LATERAL (SELECT l.image FROM lessons l WHERE l.course_id = t.course_id
-                GROUP BY l.image ORDER BY count(*) DESC, min(l.position) LIMIT 1) i
+            SELECT i.image, i.network, sum(greatest(0, t.seats - r.running))::int AS seats FROM timetable t
+            CROSS JOIN LATERAL (SELECT l.image, l.network FROM lessons l WHERE l.course_id = t.course_id
+                GROUP BY l.image, l.network ORDER BY count(*) DESC, min(l.position) LIMIT 1) i
             CROSS JOIN LATERAL (SELECT count(*) AS running FROM sessions s JOIN lessons l ON l.id = s.lesson_id
                 WHERE l.course_id = t.course_id AND s.state <> 'ended') r
-            WHERE t.starts_at <= $2 AND t.starts_at > $3 AND t.ends_at > $1 GROUP BY i.image"""
+            WHERE t.starts_at <= $2 AND t.starts_at > $3 AND t.ends_at > $1 GROUP BY i.image, i.network"""
         rows = await self._database.fetch(sql, now, now + AHEAD, now - LATE)
-        return {row["image"]: row["seats"] for row in rows}
+        return {(row["image"], row["network"]): row["seats"] for row in rows}

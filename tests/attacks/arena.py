@@ -4,6 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from server.seed import COURSE
 from terminals.store import Store
 from terminals.store.lessons import Text, Wants
@@ -20,12 +22,23 @@ ALIVE_MS = 2_000
 """A neighbour's key is back within so long, whatever happens: the figures are for people, this is what fails."""
 
 Row = tuple[str, str, str, str]
+ROWS = pytest.StashKey[list[Row]]()
+"""What came of the attacks, for the table at the end."""
 
 
 class Arena:
     """Of one server. What is seen goes into `rows`."""
 
-    def __init__(self, server: Server, store: Store, student: User, neighbour: Neighbour, rows: list[Row]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        store: Store,
+        student: User,
+        neighbour: Neighbour,
+        rows: list[Row],
+        lesson: tuple[str, int, Wants] = (LESSON, 97, WANTS),
+    ) -> None:
+        self._lesson = lesson
         self.server = server
         self.store = store
         self.student = student
@@ -37,8 +50,9 @@ class Arena:
 
     async def open(self) -> None:
         """The attacker's lab."""
-        await self.store.lessons.put(LESSON, COURSE, 97, Text("Attacked", 10), WANTS)
-        self.session = await self.student.start(LESSON)
+        name, position, wants = self._lesson
+        await self.store.lessons.put(name, COURSE, position, Text("Attacked", 10), wants)
+        self.session = await self.student.start(name)
         self.container = str(await self.store.containers.of_session(self.session))
         lxc("file", "push", "-q", "--mode", "755", str(PROGRAMS), f"{self.container}/usr/local/bin/attack")
         self.page = self.student.page(await self.student.first_terminal(self.session))

@@ -8,12 +8,10 @@ import pytest_asyncio
 
 from terminals.store import Store
 from terminals.store.database import Database
-from tests.attacks.arena import Arena, Row
+from tests.attacks.arena import ROWS, Arena
 from tests.conftest import Server, people
 from tests.e2e.test_main_job import shell
 from tests.hostile.lab import Neighbour
-
-ROWS = pytest.StashKey[list[Row]]()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:

@@ -324,6 +324,149 @@ def lxcfs(_: float) -> None:
     say("make a group", " ".join(sorted({attempt((group / "mine").mkdir) for group in groups})))
 
 
+# -- over the network ----------------------------------------------------------------------------------------------------
+
+
+def exchange(address: tuple[str, int], *parts: bytes, pause: float = 0, patience: float = 20) -> str:
+    """What a server answers, in one line; each part is sent, a pause apart."""
+    answer = b""
+    with socket.create_connection(address, 5) as connection:
+        connection.settimeout(patience)
+        with contextlib.suppress(OSError):
+            for part in parts:
+                connection.sendall(part)
+                time.sleep(pause)
+        with contextlib.suppress(OSError):
+            while data := connection.recv(4096):
+                answer += data
+    return answer.decode(errors="replace").replace("\r\n", " | ") or "cut"
+
+
+def addressed(place: str) -> tuple[str, int]:
+    host, _, port = place.rpartition(":")
+    return host, int(port)
+
+
+def connect(_: float, proxy: str, *targets: str) -> None:
+    """What a proxy says to CONNECT."""
+    for target in targets:
+        say(target, exchange(addressed(proxy), f"CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n\r\n".encode()))
+
+
+HEADS = {
+    "GET": b"GET http://@/ HTTP/1.1\r\nHost: @\r\n\r\n",
+    "two requests": b"CONNECT @:443 HTTP/1.1\r\n\r\nCONNECT other.edu.example:443 HTTP/1.1\r\n\r\n",
+    "a length": b"CONNECT @:443 HTTP/1.1\r\nContent-Length: 5\r\n\r\n",
+    "chunks": b"CONNECT @:443 HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    "a bare LF": b"CONNECT @:443 HTTP/1.1\nHost: x\r\n\r\n",
+    "a bare LF in a field": b"CONNECT @:443 HTTP/1.1\r\nHost: x\nX: y\r\n\r\n",
+    "a folded field": b"CONNECT @:443 HTTP/1.1\r\nHost: x\r\n y\r\n\r\n",
+    "a NUL": b"CONNECT @\0.other:443 HTTP/1.1\r\n\r\n",
+    "a name in front": b"CONNECT @@@other.edu.example:443 HTTP/1.1\r\n\r\n",
+    "two ports": b"CONNECT @:443:22 HTTP/1.1\r\n\r\n",
+    "a dot behind": b"CONNECT @.:443 HTTP/1.1\r\n\r\n",
+    "a blank before the colon": b"CONNECT @:443 HTTP/1.1\r\nHost : x\r\n\r\n",
+    "HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    "TLS": bytes.fromhex("160301020001000001fc0303") + bytes(300) + b"\r\n\r\n",
+    "a long head": b"CONNECT @:443 HTTP/1.1\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
+}
+"""`@` stands for a name that the lesson lists. None of them may get a tunnel."""
+
+
+def smuggle(_: float, proxy: str, name: str) -> None:
+    """Heads that two readers could read in two ways."""
+    for kind, head in HEADS.items():
+        say(kind, exchange(addressed(proxy), head.replace(b"@", name.encode())))
+
+
+def slow(_: float, proxy: str, name: str, count: str) -> None:
+    """As many connections as can be had, each with a byte of its head now and then, for ever."""
+    open_ones, ends = [], time.monotonic() + 60
+    for _number in range(int(count)):
+        with contextlib.suppress(OSError):
+            open_ones.append(socket.create_connection(addressed(proxy), 5))
+    began, head = time.monotonic(), f"CONNECT {name}:443 HTTP/1.1\r\nX: ".encode() + b"x" * 4000
+    left, at = open_ones, 0
+    answers: list[str] = []
+    while left and time.monotonic() < ends:
+        at += 1
+        for connection in list(left):
+            connection.setblocking(False)
+            try:
+                connection.send(head[at : at + 1])
+                data = connection.recv(4096)
+            except BlockingIOError:
+                continue
+            except OSError:
+                data = b""
+            answers.append(data.decode(errors="replace").partition("\r\n")[0] or "cut")
+            left.remove(connection)
+        time.sleep(0.5)
+    say("seconds", round(time.monotonic() - began))
+    say("left", len(left))
+    say("answers", ", ".join(f"{answers.count(each)} x {each}" for each in sorted(set(answers))))
+
+
+def datagrams(_: float, *places: str) -> None:
+    """Questions to name servers, and other things that need no connection."""
+    labels = b"".join(bytes([len(label)]) + label for label in b"unlisted.edu.example.org".split(b"."))
+    question = bytes.fromhex("1d2e01000001000000000000") + labels + bytes.fromhex("0000010001")
+    for place in places:
+
+        def ask(address: tuple[str, int] = addressed(place)) -> None:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+                asking.settimeout(1.5)
+                asking.connect(address)
+                asking.send(question)
+                asking.recv(512)
+
+        say(place, attempt(ask))
+    say("a name", attempt(lambda: socket.getaddrinfo("unlisted.edu.example.org", 443)))
+
+
+def spoof(_: float, gateway: str, neighbour: str) -> None:
+    """Frames from addresses that aren't ours, and one that is honest, each with its name in it."""
+    mine = bytes.fromhex(Path("/sys/class/net/eth0/address").read_text().strip().replace(":", ""))
+    other, everybody = bytes.fromhex("00163e000001"), b"\xff" * 6
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asking:
+        asking.connect((gateway, 9))
+        own = asking.getsockname()[0]
+
+    def packet(source: str, name: str) -> bytes:
+        data = b"EDUCENTER-" + name.encode() + b";"
+        datagram = struct.pack("!HHHH", 9, 9, 8 + len(data), 0) + data
+        head = struct.pack(
+            "!BBHHHBBH4s4s",
+            *(0x45, 0, 20 + len(datagram), 1, 0, 64, 17, 0),
+            *map(socket.inet_aton, (source, "255.255.255.255")),
+        )
+        total = sum(struct.unpack("!10H", head))
+        total = (total & 0xFFFF) + (total >> 16)
+        return head[:10] + struct.pack("!H", ~(total + (total >> 16)) & 0xFFFF) + head[12:] + datagram
+
+    def claim(address: str, name: str) -> bytes:
+        who = socket.inet_aton(address)
+        return struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + mine + who + everybody + who + f"EDUCENTER-{name};".encode()
+
+    def frame(source: bytes, kind: int, body: bytes) -> bytes:
+        return everybody + source + struct.pack("!H", kind) + body
+
+    frames = {
+        "honest": frame(mine, 0x0800, packet(own, "honest")),
+        "another MAC": frame(other, 0x0800, packet(own, "another MAC")),
+        "the neighbour's address": frame(mine, 0x0800, packet(neighbour, "the neighbour's address")),
+        "the gateway's address": frame(mine, 0x0800, packet(gateway, "the gateway's address")),
+        "ARP for the gateway": frame(mine, 0x0806, claim(gateway, "ARP for the gateway")),
+        "ARP for the neighbour": frame(mine, 0x0806, claim(neighbour, "ARP for the neighbour")),
+        "version 6": frame(mine, 0x86DD, b"\x60" + bytes(39) + b"EDUCENTER-version 6;"),
+        "another protocol": frame(mine, 0x88B5, b"EDUCENTER-another protocol;" + bytes(40)),
+    }
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as wire:
+        wire.bind(("eth0", 0))
+        for name, data in frames.items():
+            say(name, attempt(lambda data=data: wire.send(data)))
+
+
 def main() -> None:
     globals()[sys.argv[1]](float(sys.argv[2]), *sys.argv[3:])
 

@@ -516,7 +516,7 @@ async def test_a_class_books_containers_from_ten_minutes_before_it_begins(
     await store.timetable.add(COURSE, now + 30 * MINUTE, now + 90 * MINUTE, 30)
 
     async def booked(minutes: float) -> int:
-        return (await store.timetable.booked(now + minutes * MINUTE)).get("busybox", 0)
+        return (await store.timetable.booked(now + minutes * MINUTE)).get(("busybox", "none"), 0)
 
     assert [await booked(minutes) for minutes in (0, 19, 20, 30, 44, 45, 100)] == [0, 0, 30, 30, 30, 0, 0]
     await person.start(LESSON)

@@ -8,10 +8,10 @@ import { ThemeSwitch } from "../ui/ui.tsx";
 /** `hint`: what it does, where its name doesn't say all. */
 export interface MenuEntry { label: string; hint?: string; keys?: string | undefined; run: () => void; danger?: boolean }
 
-/** `splits`: a lesson stands beside the terminal, and its width can be changed. */
-export interface MenuProps { entries: readonly MenuEntry[]; splits: boolean; open: boolean; onOpen: (open: boolean) => void }
+/** `network`: what the lab may reach. `splits`: a lesson stands beside the terminal, and its width can be changed. */
+export interface MenuProps { entries: readonly MenuEntry[]; network: string; splits: boolean; open: boolean; onOpen: (open: boolean) => void }
 
-export function Menu({ entries, splits, open, onOpen }: MenuProps) {
+export function Menu({ entries, network, splits, open, onOpen }: MenuProps) {
   const id = useId();
   const box = useRef<HTMLDivElement>(null);
   const opener = useRef<HTMLButtonElement>(null);
@@ -54,6 +54,7 @@ export function Menu({ entries, splits, open, onOpen }: MenuProps) {
         {entries.filter((entry) => !entry.danger).map((entry) => <Entry key={entry.label} entry={entry} close={close} />)}
         <hr />
         <Look splits={splits} />
+        <div class="menu-line menu-network"><span>{text.lab.network}</span><span>{network}</span></div>
         <hr />
         {entries.filter((entry) => entry.danger).map((entry) => <Entry key={entry.label} entry={entry} close={close} />)}
       </div>}

@@ -15,6 +15,7 @@ import { HandButton, type RaisedState, useHand } from "./hand.tsx";
 import { KeyRow, useKeyRow } from "./keyrow.tsx";
 import { lessonText, LessonText } from "./lesson.tsx";
 import { Menu, type MenuEntry, zoom } from "./menu.tsx";
+import { NetworkNote, reach } from "./network.tsx";
 import { useFullScreen } from "./screen.ts";
 import { SearchBar } from "./search.tsx";
 import { type Shortcut, shortcut, ShortcutsDialog, useShortcuts } from "./shortcuts.tsx";
@@ -171,10 +172,10 @@ export function Workspace({ session, onEnd, refresh, raised, kept }: WorkspacePr
         <TimeLeft keeping={keeping} narrow={narrow} />
         <HandButton {...hand} narrow={narrow} />
         {narrow && hasText && <PaneSwitch pane={pane} onPane={turn} />}
-        <Menu entries={menu} splits={hasText && !narrow && settings().lessonShown} open={menuOpen} onOpen={setMenuOpen} />
+        <Menu entries={menu} network={reach(session.network)} splits={hasText && !narrow && settings().lessonShown} open={menuOpen} onOpen={setMenuOpen} />
       </Header>
       <KeepingBar keeping={keeping} used={tabs.some((tab) => tab.attended)} enter={desk.enter} />
-      <Split pane={hasText ? pane : "terminal"} onPane={setPane} lesson={hasText ? <LessonText actions={{ run }} /> : null}>
+      <Split pane={hasText ? pane : "terminal"} onPane={setPane} lesson={hasText ? <><LessonText actions={{ run }} /><NetworkNote network={session.network} /></> : null}>
         <Tabs tabs={tabs} active={active} select={(tab) => desk.select(tab, false)} enter={desk.enter} close={close}
           rename={(tab) => setQuestion({ kind: "rename", tab })} open={() => void desk.open()} opening={desk.opening} />
         {desk.error && <div class="bars"><div class="bar bar-warn">

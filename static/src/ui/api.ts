@@ -42,6 +42,7 @@ export interface Session extends Lifetime {
   error: { code: string; message: string } | null;
   course: { id: string; title: string };
   lesson: { id: string; title: string; minutes: number; position: number };
+  network: { kind: "none" | "closed" | "internet"; hosts: string[] };
   restarting?: boolean; // then it has no terminals
   ended: { seconds_ago: number; by: "student" | "idle" | "deadline" | "reset" | "other"; successor?: string | null } | null;
   acted?: { who: string; act: Act["act"]; at: string } | null; // by an instructor, last

@@ -115,6 +115,8 @@ const english = {
     showLesson: "Show the lesson",
     noLesson: "This lesson has no text. The terminal is all yours.",
     splitter: "Width of the lesson",
+    network: "Network",
+    networks: { none: "No network", closed: (hosts: string) => `Only: ${hosts}`, internet: "Internet" },
     noTerminal: "No terminal is open. Your container is still there, with all your files.",
   },
 
