@@ -2,7 +2,7 @@
 
 import shutil
 
-from deploy import bundle, lock, lxd, mounts, postgres, processes, redisd
+from deploy import bundle, lock, lxd, mounts, namespaces, postgres, processes, redisd
 from deploy.commands import run
 from deploy.world import CHECKOUT, TESTS, World, say
 
@@ -38,6 +38,11 @@ def _stop(world: World) -> None:
         postgres.stop(root / "postgres")
         redisd.stop(root / "redis")
         lxd.stop(root / "lxd")
+    for root in (world.state / name for name in TESTS):
+        lxd.stop(root / "island")
+        lxd.stop(root / "unarmed")
+        for namespace in namespaces.of(root):
+            namespaces.remove(namespace)
 
 
 def serves(process: processes.Process) -> str | None:

@@ -8,17 +8,8 @@ from deploy.commands import Failed, run
 
 RUN = (
     *("lxd", "lxd-client", "lxcfs", "btrfs-progs", "uidmap", "acl", "attr", "squashfs-tools", "iproute2", "nftables"),
-    *(
-        "dnsmasq-base",
-        "postgresql-15",
-        "redis-server",
-        "mmdebstrap",
-        "gcc",
-        "libc6-dev",
-        "make",
-        "python3-venv",
-        "ca-certificates",
-    ),
+    *("dnsmasq-base", "postgresql-15", "redis-server", "mmdebstrap", "gcc", "libc6-dev", "make", "python3-venv"),
+    "ca-certificates",
 )
 TEST = (
     *(*RUN, "chromium", "fonts-dejavu-core", "fonts-noto-cjk", "fonts-noto-color-emoji"),

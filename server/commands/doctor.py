@@ -94,6 +94,12 @@ def _of_labs(settings: Settings, lxd: Lxd, store: Store, *, quick: bool) -> Sequ
             async for finding in findings:
                 yield finding
 
+    async def networks() -> AsyncGenerator[Finding, None]:
+        wanted = {kind.needs.network for kind in await store.lessons.kinds()}
+        async with aclosing(labs.networks(app.make_networks(settings, lxd), wanted)) as findings:
+            async for finding in findings:
+                yield finding
+
     async def trial() -> AsyncGenerator[Finding, None]:
         there = await lxd.image_aliases()
         if not there:
@@ -110,5 +116,9 @@ def _of_labs(settings: Settings, lxd: Lxd, store: Store, *, quick: bool) -> Sequ
                 yield finding
 
     admission = app.make_admission(settings, store, lxd)
-    topics = [Topic("images", images), Topic("room for labs", lambda: labs.capacity(admission))]
+    topics = [
+        Topic("images", images),
+        Topic("networks", networks),
+        Topic("room for labs", lambda: labs.capacity(admission)),
+    ]
     return topics if quick else [*topics, Topic("trial container", trial, TRIAL_S)]

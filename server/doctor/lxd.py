@@ -13,6 +13,7 @@ from server.doctor.finding import Finding, ok, warning, wrong
 from server.settings import Settings
 from terminals.errors import NotFound, Refused, TerminalsError, Unavailable
 from terminals.labs.admission import Admission
+from terminals.labs.networks import SETTINGS, Networks
 from terminals.lxd import Json, Lxd
 
 NAME = "LXD"
@@ -167,6 +168,21 @@ async def images(client: Lxd, wanted: list[str], holder_version: str) -> AsyncGe
         yield warning(check, words, "python -m server lxd setup")
     elif not missing:
         yield ok(check, f"{len(there)}, each with its template; lessons use {len(set(wanted))}")
+
+
+async def networks(found: Networks, wanted: set[str]) -> AsyncGenerator[Finding, None]:
+    """Those that are set are as set-up makes them; those that lessons want are set."""
+    for network in sorted(network for network in wanted & SETTINGS.keys() if found.of(network) is None):
+        words = f"lessons want it, and {SETTINGS[network]} isn't set: they can't start"
+        yield wrong(
+            f"network {network}", words, f"set {SETTINGS[network]} and `lxd setup` (operations.md, Networks of labs)"
+        )
+    for plan, problem in await found.look():
+        check = f"network {plan.network}"
+        if problem:
+            yield wrong(check, f"labs can't be started on it: {problem}", "python -m server lxd setup")
+        else:
+            yield ok(check, f"{plan.bridge}, {plan.address}")
 
 
 async def kernel(client: Lxd, *, local: bool) -> AsyncGenerator[Finding, None]:

@@ -62,6 +62,14 @@ class Networks:
             )
         self._seen[network] = time.monotonic()
 
+    async def look(self) -> list[tuple[Plan, str]]:
+        """Each, and why labs can't be started on it; empty: nothing.
+
+        Raises:
+            Refused: this LXD couldn't enforce them.
+        """
+        return [(plan, await self._problem(plan)) for plan in self._plans.values()]
+
     async def setup(self) -> list[str]:
         """Makes them, or makes them so again; what was done.
 

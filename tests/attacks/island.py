@@ -6,7 +6,6 @@ unpacks images.
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import shutil
 import subprocess
@@ -18,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg2
 
-from deploy import image
+from deploy import image, namespaces
 from deploy import lxd as daemon
 from deploy.lxd_api import Api
 from deploy.world import World
@@ -64,9 +63,8 @@ class Island:
     """`environment` leads servers and commands to it."""
 
     def __init__(self, state: Path) -> None:
-        mark = hashlib.sha256(str(state).encode()).hexdigest()[:6]
-        self.inner, self.outer = f"edu-island-{mark}", f"edu-sea-{mark}"
-        self.lxd = state / "island"
+        self.inner, self.outer = namespaces.of(state)
+        self.lxd, self._unarmed = state / "island", state / "unarmed"
         self._world = World("test", state)
         self._admin = os.environ["DATABASE_URL"]
         database = urlunsplit(urlsplit(self._admin)._replace(path=f"/{DATABASE}"))
@@ -113,13 +111,11 @@ class Island:
         for path in (*Path("/usr/sbin").iterdir(), *Path("/usr/bin").iterdir()):
             if path.name != "nft" and not (programs / path.name).exists():
                 (programs / path.name).symlink_to(path)
-        folder = self.lxd.with_name("unarmed")
-        start(folder, (*self.within(self.inner), "env", f"PATH={programs}"))
+        start(self._unarmed, (*self.within(self.inner), "env", f"PATH={programs}"))
         try:
-            yield daemon.url(folder)
+            yield daemon.url(self._unarmed)
         finally:
-            daemon.stop(folder)
-            shutil.rmtree(folder)
+            self._disarm()
 
     def __enter__(self) -> Self:
         try:
@@ -130,43 +126,33 @@ class Island:
         return self
 
     def _land(self) -> None:
+        # A run that was killed may have left any part of it.
+        self._unlay()
         self._lay()
         groups = self.lxd.with_name("island.cgroup")
         groups.mkdir(exist_ok=True)
-        private = (
-            "unshare",
-            "--mount",
-            "--propagation",
-            "slave",
-            "bash",
-            "-c",
-            CARRY,
-            "carry",
-            str(groups),
-            self.inner,
-        )
-        start(self.lxd, private)
+        private = ("unshare", "--mount", "--propagation", "slave", "bash", "-c", CARRY)
+        start(self.lxd, (*private, "carry", str(groups), self.inner))
         self._set_up()
         api = Api(self.environment["LXD_URL"])
         for name in image.names():
             image.load(self._world, name, api, "island")
+        for path in api.get("/1.0/instances?project=island"):
+            if Path(path.partition("?")[0]).name.startswith("c-"):
+                api.delete(path)
         self._set_up()
         self._fill()
 
     def __exit__(self, *_: object) -> None:
-        daemon.stop(self.lxd)
         self._unlay()
         self._empty(again=False)
 
     def _lay(self) -> None:
-        """Two namespaces and one cable. What an earlier run left is used: an LXD that lives is in it."""
-        known = subprocess.run(("ip", "netns"), check=True, capture_output=True, text=True).stdout
-        folder = Path("/etc/netns") / self.inner
-        folder.mkdir(parents=True, exist_ok=True)
+        """Two namespaces and one cable."""
+        folder = namespaces.FILES / self.inner
+        folder.mkdir(parents=True)
         (folder / "hosts").write_text("".join(f"{address} {name}\n" for name, address in NAMES.items()))
         (folder / "resolv.conf").write_text(f"nameserver {WEB}\n")
-        if self.inner in known.split():
-            return
         for namespace in (self.inner, self.outer):
             ip("netns", "add", namespace)
             ip("-n", namespace, "link", "set", "lo", "up")
@@ -176,17 +162,18 @@ class Island:
                 ip("-n", namespace, "addr", "add", address, "dev", "up0")
             ip("-n", namespace, "link", "set", "up0", "up")
         ip("-n", self.inner, "route", "add", "default", "via", WEB)
-        # As on a host without br_netfilter: what passes between two labs then meets no access list, only port isolation.
-        bare = "from pathlib import Path; Path('/proc/sys/net/bridge/bridge-nf-call-iptables').write_text('0')"
-        self.python(bare)
+        # What passes between two labs then meets no access list, only port isolation. LXD needs that of version 6 to be on.
+        self.python("open('/proc/sys/net/bridge/bridge-nf-call-iptables', 'w').write('0')")
 
     def _unlay(self) -> None:
+        self._disarm()
+        daemon.stop(self.lxd)
         for namespace in (self.inner, self.outer):
-            ip("netns", "del", namespace)
-        folder = Path("/etc/netns") / self.inner
-        for path in folder.iterdir():
-            path.unlink()
-        folder.rmdir()
+            namespaces.remove(namespace)
+
+    def _disarm(self) -> None:
+        daemon.stop(self._unarmed)
+        shutil.rmtree(self._unarmed, ignore_errors=True)
 
     def _set_up(self) -> None:
         done = self.command("lxd", "setup")

@@ -1,6 +1,7 @@
 """Networks over time: set up twice, changed behind our back, waited for in the pool, kept through a restart; else refused."""
 
 import asyncio
+import json
 import os
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -13,7 +14,7 @@ from server.seed import COURSE
 from terminals.store import Store
 from terminals.store.database import Database
 from terminals.store.lessons import Text, Wants
-from tests.attacks.island import CLOSED, HOST, Island, ip, landed
+from tests.attacks.island import CLOSED, HOST, INTERNET, Island, ip, landed
 from tests.client import User
 from tests.conftest import Server, lxc, people
 from tests.e2e.test_main_job import MakeUser, ask
@@ -109,6 +110,23 @@ async def test_a_network_that_was_changed_gets_no_lab_until_it_is_set_up_again(
     assert "network edu-closed" in done.stdout
     assert len(rules("closed")) == 1
     await student.start("closed-lab")
+
+
+async def test_the_doctor_knows_which_network_holds(island: Island, store: Store) -> None:
+    def said(**other: str) -> dict[str, str]:
+        findings = json.loads(island.command("doctor", "--quick", "--json", **other).stdout)["findings"]
+        return {each["check"]: f"{each['state']} {each['found']}" for each in findings if "network " in each["check"]}
+
+    assert said() == {
+        "network closed": f"ok edu-closed, {CLOSED}/24",
+        "network internet": f"ok edu-internet, {INTERNET}/24",
+    }
+    lxc("network", "set", "edu-closed", "ipv4.routing=true")
+    assert said()["network closed"].startswith(
+        "wrong labs can't be started on it: its bridge was changed (ipv4.routing)"
+    )
+    assert island.command("lxd", "setup").returncode == 0
+    assert "NETWORK_CLOSED isn't set" in said(NETWORK_CLOSED="")["network closed"]
 
 
 async def test_another_address_of_the_host_is_no_way_into_it(

@@ -23,23 +23,29 @@ async def maker(store: Store) -> AsyncIterator[str]:
     await store.database.run("DELETE FROM containers WHERE maker = $1", name)
 
 
+async def _warm(store: Store, maker: str) -> str:
+    name = await store.containers.warm("no-template", NEEDS, maker, block=BLOCK)
+    assert name is not None
+    return name
+
+
 async def test_each_container_has_an_address_of_its_own_until_none_is_left(store: Store, maker: str) -> None:
-    names = [await store.containers.warm("no-template", NEEDS, maker, block=BLOCK) for _ in range(13)]
+    names = [await _warm(store, maker) for _ in range(13)]
     found = {await store.containers.address(name) for name in names}
     assert {ip_address(str(address)) for address in found} == set(BLOCK.network.hosts()) - {BLOCK.ip}
     with pytest.raises(Refused, match=r"No address of .* is left") as refused:
-        await store.containers.warm("no-template", NEEDS, maker, block=BLOCK)
+        await _warm(store, maker)
     assert refused.value.code == "no_address"
     freed = await store.containers.address(names[5])
     await store.containers.let_go(names[5])
     with pytest.raises(Refused):
-        await store.containers.warm("no-template", NEEDS, maker, block=BLOCK)  # LXD has it still
+        await _warm(store, maker)  # LXD has it still
     await store.containers.forget(names[5])
-    assert await store.containers.address(await store.containers.warm("no-template", NEEDS, maker, block=BLOCK)) == freed
+    assert await store.containers.address(await _warm(store, maker)) == freed
 
 
 async def test_only_a_closed_lab_that_is_somebodys_is_known_to_the_proxy(store: Store, maker: str) -> None:
-    waiting = await store.containers.address(await store.containers.warm("no-template", NEEDS, maker, block=BLOCK))
+    waiting = await store.containers.address(await _warm(store, maker))
     assert await store.containers.closed(str(waiting)) is None
     assert await store.containers.closed("10.99.7.200") is None
 
