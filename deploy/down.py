@@ -38,11 +38,10 @@ def _stop(world: World) -> None:
         postgres.stop(root / "postgres")
         redisd.stop(root / "redis")
         lxd.stop(root / "lxd")
-    for root in (world.state / name for name in TESTS):
-        lxd.stop(root / "island")
-        lxd.stop(root / "unarmed")
-        for namespace in namespaces.of(root):
-            namespaces.remove(namespace)
+    for name in ("island", "unarmed"):
+        lxd.stop(world.state / name)
+    for namespace in namespaces.of(world.state):
+        namespaces.remove(namespace)
 
 
 def serves(process: processes.Process) -> str | None:

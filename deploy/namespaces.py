@@ -1,4 +1,4 @@
-"""Network namespaces of the tests: found by the folder of the world that they belong to, and removed with all that is in them."""
+"""Network namespaces of the tests: found by the state folder that they belong to, and removed with all that is in them."""
 
 import hashlib
 import shutil
@@ -12,9 +12,9 @@ FILES = Path("/etc/netns")
 """A folder for each, of files that stand in for those in /etc."""
 
 
-def of(root: Path) -> tuple[str, str]:
-    """A world's: one for its lab host, one for the rest of the internet."""
-    mark = hashlib.sha256(str(root).encode()).hexdigest()[:6]
+def of(state: Path) -> tuple[str, str]:
+    """Of a state folder: one for its lab host, one for the rest of the internet."""
+    mark = hashlib.sha256(str(state).encode()).hexdigest()[:6]
     return f"edu-island-{mark}", f"edu-sea-{mark}"
 
 

@@ -116,7 +116,7 @@ PLAUSIBLE = {
     "educenter_start_seconds_count{way=awake}": SOME,
     "educenter_start_seconds_bucket{le=+Inf}{way=awake}": SOME,
     "educenter_starts_failed_total": NONE,
-    "educenter_pool{image=busybox}{state=frozen}": (0.0, 2.0),
+    "educenter_pool{image=busybox}{network=none}{state=frozen}": (0.0, 2.0),
     "educenter_sessions{state=starting}": NONE,
     "educenter_sessions{state=awake}": ANY,
     "educenter_sessions_ended_total{by=reset}": ONCE,
