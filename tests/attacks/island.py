@@ -137,9 +137,12 @@ class Island:
         api = Api(self.environment["LXD_URL"])
         for name in image.names():
             image.load(self._world, name, api, "island")
-        for path in api.get("/1.0/instances?project=island"):
-            if Path(path.partition("?")[0]).name.startswith("c-"):
-                api.delete(path)
+        left = [Path(path.partition("?")[0]).name for path in api.get("/1.0/instances?project=island")]
+        if labs := [name for name in left if name.startswith("c-")]:
+            lxc = ("lxc", "--project", "island", "delete", "--force", *labs)
+            subprocess.run(
+                lxc, env={**os.environ, "LXD_DIR": str(self.lxd)}, check=True, capture_output=True, timeout=120
+            )
         self._set_up()
         self._fill()
 
