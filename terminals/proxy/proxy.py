@@ -229,6 +229,9 @@ async def _tunnel(
         if not clock.expired():
             clock.reschedule(loop.time() + IDLE_S)
 
+    for end in (writer, far_writer):
+        # What is drained is the kernel's then: it may be let go without losing the last bytes.
+        end.transport.set_write_buffer_limits(0)
     try:
         async with clock:
             writer.write(ESTABLISHED)
