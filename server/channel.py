@@ -111,7 +111,7 @@ class Channel:
             log.exception("socket_failed")
             self._viewer.close(Unavailable(BROKEN, code="internal"))
         owed = 0.0 if free else self._owed()
-        if (owed or self._terminal.congested) and (self._pause is None or self._pause.done()):
+        if (owed or self._terminal.path.congested) and (self._pause is None or self._pause.done()):
             self._browser.hold()
             self._pause = asyncio.create_task(self._wait(owed), name="channel-pause")
 
@@ -144,7 +144,7 @@ class Channel:
 
     async def _wait(self, seconds: float) -> None:
         await asyncio.sleep(seconds)
-        await self._terminal.drain()
+        await self._terminal.path.drain()
         self._pause = None
         self._browser.release()
 

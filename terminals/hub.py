@@ -220,11 +220,11 @@ class Hub:
         if leaving and attached:
             log.warning("lxd_leaving", terminals=len(attached))
             for terminal in attached:
-                terminal.break_off(Cut("LXD was told to stop"))
+                terminal.path.abort(Cut("LXD was told to stop"))
         elif away and not leaving:
             log.info("lxd_back", terminals=len(owned))
             for terminal in owned:
-                terminal.try_again()
+                terminal.path.try_again()
         return leaving
 
     async def close_terminal(self, terminal: str, session: str, user: int) -> None:
@@ -353,7 +353,7 @@ class Hub:
 
     async def _run(self, terminal: Terminal) -> None:
         try:
-            await terminal.run()
+            await terminal.path.run()
         except Exception:
             log.exception("terminal_failed", terminal=terminal.claim.terminal)
             reason = "Something went wrong here. Your programs keep running; connect again"

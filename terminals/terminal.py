@@ -12,11 +12,11 @@ from terminals.errors import Cut, Lost, Refused, TerminalsError, Unavailable
 from terminals.fleet.presence import Facts
 from terminals.fleet.relay import Relay
 from terminals.link import frames, messages
-from terminals.link.exec import Attach, Exec, refusal
+from terminals.link.exec import Attach, refusal
 from terminals.link.flow import STEP, Flow
 from terminals.link.frames import BadFrame, Exit, Hello, Status
 from terminals.link.valve import Valve
-from terminals.mirror import Mirror
+from terminals.path import Path, Source
 from terminals.screens.history import History
 from terminals.screens.screen import Screens
 from terminals.screens.screening import Picture
@@ -30,18 +30,13 @@ log = structlog.get_logger(__name__)
 
 READY_TIMEOUT_S = 30
 """A viewer waits so long for the path to the container before it is told to try again."""
-SILENCE_S = 10
-"""The holder answers every ping; nothing heard for so long means that the path is dead without saying so."""
 CONTROLS = 2_000
 """Control frames between two ticks (2 s): an honest holder sends fewer than its owner's frames, and those are limited."""
 STATUS_S = 0.5
-BACKOFF_S = (0.0, 0.1, 0.25, 0.5, 1.0, 2.0, 4.0)
 FULL_SCREEN = b"\x1b[?1049h"
 """How programs that fill the screen begin."""
-STABLE_S = 2
-"""A path that held for so long wasn't made in vain: the next try doesn't wait."""
 
-Opener = Callable[[Attach, bytes], Awaitable[Exec | Mirror]]
+Opener = Callable[[Attach, bytes], Awaitable[Source]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +49,7 @@ class Legacy:
 
 
 class Terminal:
-    """Its `run` is a task of the hub's; viewers come by `attach` and go by `detach`."""
+    """The hub runs its `path`; viewers come by `attach` and go by `detach`."""
 
     def __init__(
         self,
@@ -73,8 +68,8 @@ class Terminal:
         self.over: TerminalsError | None = None
         """Why no exec will be opened any more: taken, lost, ended, closed."""
         self.attaches = 0
+        self.path = Path(claim.terminal, self)
         self._open_exec = open_exec
-        self._exec: Exec | Mirror | None = None
         self._was_mirrored = False
         """When it was attached last."""
         self._scrollback = History(screens, claim.terminal, legacy.picture if legacy else None)
@@ -83,19 +78,16 @@ class Terminal:
         self._status, self._status_body = (legacy.status, legacy.status_body) if legacy else (None, b"")
         self._status_told = 0.0
         self._ready = asyncio.Event()
-        self._again = asyncio.Event()
         self._ended = asyncio.Event()
         self._caught_up_at = 0
         self._base = 0
         """Where the holder's ring began when we attached."""
         self._head = 0
         """What the pty had printed when we attached: what comes of it is old."""
-        self._heard_at = 0.0
         self._controls = 0
         self._typed_at = self._printed_at = 0.0
         """By the monotonic clock; 0: never."""
-        self._nonce = 0
-        self._answers = Answers(lambda writer: self._post(frames.ask_writer(writer)), self.break_off)
+        self._answers = Answers(lambda writer: self.path.post(frames.ask_writer(writer)), self.path.abort)
         self.audience = Audience(claim.user, self.sinks, self._answers.of)
         self.prompted: Callable[[float], None] = lambda _: None
         """Is told, once, how many seconds it took until there was something to show."""
@@ -106,7 +98,12 @@ class Terminal:
     @property
     def attached(self) -> bool:
         """There is a path to the holder."""
-        return self._exec is not None
+        return self.path.source is not None
+
+    @property
+    def done(self) -> bool:
+        """The shell or the ownership is over."""
+        return self.over is not None or self.exit is not None
 
     def facts(self, monotonic: float, unix: float) -> Facts:
         """What it does right now, as the clocks stand: for people who may know that, without what is on it."""
@@ -125,7 +122,7 @@ class Terminal:
     @property
     def mirrored(self) -> bool:
         """Another instance owns it; here it is only watched."""
-        return isinstance(self._exec, Mirror)
+        return self.path.mirrored
 
     # -- viewers -----------------------------------------------------------------------------------------------------
 
@@ -183,24 +180,14 @@ class Terminal:
             return
         if viewer is self.sinks.driver:
             self._typed_at = time.monotonic()
-            self._post(frames.holder_input(viewer.writer, seq, data))
+            self.path.post(frames.holder_input(viewer.writer, seq, data))
         elif viewer.role == "assistant":
             self.assist(viewer.writer, seq, data)
 
     def assist(self, writer: int, seq: int, data: bytes) -> None:
         """Input of somebody else, if they were let in; on a mirror the owner decides that."""
         if self.mirrored or self.audience.may_type(writer, seq, len(data)):
-            self._post(frames.holder_input(writer, seq, data))
-
-    @property
-    def congested(self) -> bool:
-        """The path doesn't take input as fast as it comes: who types must wait for `drain`."""
-        return self._exec is not None and self._exec.congested
-
-    async def drain(self) -> None:
-        """Waits a little for the path to take what was written."""
-        if self._exec is not None:
-            await self._exec.drain()
+            self.path.post(frames.holder_input(writer, seq, data))
 
     def ack(self, viewer: Viewer, offset: int) -> int:
         """The driver has rendered up to `offset`: so many bytes more."""
@@ -222,7 +209,7 @@ class Terminal:
         if not self.mirrored:
             self.audience.review()
         elif self.audience.moved():
-            self._post(frames.ping(0))  # the owner tells the student
+            self.path.post(frames.ping(0))  # the owner tells the student
 
     def add_relay(self, relay: Relay) -> None:
         """Another instance watches. With watchers only, nothing is held back."""
@@ -262,79 +249,27 @@ class Terminal:
                 # The exit comes after the last byte of output, which a page that doesn't read would hold up.
                 self._flow.ending = True
                 self._release(least=1)
-                self._post(frames.frame(frames.HANGUP))
+                self.path.post(frames.frame(frames.HANGUP))
                 await self._ended.wait()
         return self.exit is not None or isinstance(self.over, Lost)
 
-    def break_off(self, reason: Cut) -> None:
-        """Another path is better than this one: its holder doesn't answer, or LXD waits for its end."""
-        if self._exec is not None:
-            self._exec.abort(reason)
-
     def look_again(self) -> None:
         """Whoever owned this terminal doesn't any more."""
-        if isinstance(self._exec, Mirror):
-            self._exec.abort(Cut("its owner has let it go"))
+        if self.mirrored:
+            self.path.abort(Cut("its owner has let it go"))
 
     def close(self, reason: TerminalsError) -> None:
-        """Sends everybody away with `reason`; the caller ends `run`."""
+        """Sends everybody away with `reason`; the caller ends the path's `run`."""
         self._finish(reason)
         self._scrollback.close()
         self.sinks.close(reason)
 
     # -- the source --------------------------------------------------------------------------------------------------
 
-    async def run(self) -> None:
-        """Attaches and pumps, and attaches again when the path is cut, until the shell or the ownership is over."""
-        failures = 0
-        while self.over is None and self.exit is None:
-            await self._pause(BACKOFF_S[min(failures, len(BACKOFF_S) - 1)])
-            failures += 1
-            try:
-                opened = await self._open()
-            except (Cut, Unavailable, Refused) as error:
-                self._retry(error, last=failures >= len(BACKOFF_S))
-                continue
-            except Lost as error:
-                self._lose_shell(error)
-                return
-            except TerminalsError as error:
-                self.close(error)
-                return
-            began = time.monotonic()
-            try:
-                await self._pump(opened)
-            except Cut as error:
-                self._cut(error)
-            except TerminalsError as error:
-                self.close(error)
-            finally:
-                self._exec = None
-                self._stop_rejoining()
-                await opened.close()
-            if time.monotonic() - began > STABLE_S:
-                failures = 0
-
-    def try_again(self) -> None:
-        """What stood in the way is gone: the next try needn't wait."""
-        self._again.set()
-
-    async def _pause(self, seconds: float) -> None:
-        self._again.clear()
-        if seconds:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(seconds):
-                    await self._again.wait()
-
     def tick(self) -> None:
         """Every 2 s: keeps the ownership, lets go what nobody renders, and notices a path that died silently."""
         now = time.monotonic()
-        opened = self._exec
-        if opened is None:
-            return
-        if now - self._heard_at > SILENCE_S:
-            log.warning("holder_silent", terminal=self.claim.terminal)
-            opened.abort(Cut("the holder is silent"))
+        if not self.path.alive(now):
             return
         self._controls = 0
         self._tell_status(now)
@@ -345,55 +280,52 @@ class Terminal:
         if self.sinks.relay is not None:
             self.sinks.relay.beat()
         self._flow.tick(self._scrollback.end, now)
-        self._nonce = (self._nonce + 1) & 0xFFFFFFFF
-        self._post(frames.ping(self._nonce))
+        self.path.ping()
         self._release(least=1)
 
-    async def _open(self) -> Exec | Mirror:
+    async def reach(self) -> Source:
+        """Where it left off."""
         again = self.attaches > 0
         flow, offset = self._flow, self._scrollback.end if again else frames.FROM_BASE
         window = flow.granted if again else frames.WINDOW_MAX
         attach = Attach(self.claim.epoch, self.birth or bytes(16), offset, self.size, window)
         # What was acked while the path was dead never reached the holder.
-        opened = await self._open_exec(attach, frames.ack(flow.released, window) if again else b"")
-        hello, now = opened.hello, time.monotonic()
-        if not again:
+        return await self._open_exec(attach, frames.ack(flow.released, window) if again else b"")
+
+    def reached(self, source: Source) -> None:
+        """What its hello says; those who were cut off go on."""
+        hello, mirrored = source.hello, self.mirrored
+        if not self.attaches:
             self.birth = hello.birth
             self._scrollback.skip(hello.start)
-            self._flow = Flow(hello.acked, now, self._valve)
-            if not attach.size[0]:
+            self._flow = Flow(hello.acked, self.path.heard_at, self._valve)
+            if not self.size[0]:
                 self.size = (hello.cols, hello.rows)
             # Replays must find what the ring has, or a page's offset would lie beyond our end.
             self._caught_up_at = min(hello.head, max(hello.acked, hello.start) + frames.WINDOW_MAX)
-        elif self._was_mirrored and not isinstance(opened, Mirror):
+        elif self._was_mirrored and not mirrored:
             self._flow.skip(hello.acked)  # what the student has rendered through the owner before us
         # Whoever only watches has no say in how fast it goes.
-        self._valve.rate = 0 if isinstance(opened, Mirror) else self.claim.output
+        self._valve.rate = 0 if mirrored else self.claim.output
         self.attaches += 1
-        self._was_mirrored = isinstance(opened, Mirror)
-        self._base, self._head = hello.base, hello.head
-        self._heard_at, self._controls, self._exec = now, 0, opened
+        self._was_mirrored = mirrored
+        self._base, self._head, self._controls = hello.base, hello.head, 0
         log.info(
             "terminal_attached",
             terminal=self.claim.terminal,
             epoch=self.claim.epoch,
             offset=hello.start,
             head=hello.head,
-            by_door=opened.by_door,
+            by_door=source.by_door,
         )
         self._become_ready()
         self.sinks.flush()  # a relay that waited for this begins
-        return opened
-
-    async def _pump(self, opened: Exec | Mirror) -> None:
-        """Hands on what the holder sends until the path is cut."""
         if self.attaches > 1:
             self._rejoining = asyncio.create_task(self._rejoin(), name="terminal-rejoin")
-        await opened.pump(self._take)
 
-    def _take(self, bodies: list[bytes]) -> None:
-        """The frames of one read, in the very callback that read them: no task wakes on the way to the browser."""
-        self._heard_at = time.monotonic()
+    def hear(self, bodies: list[bytes]) -> None:
+        """No task wakes on the way to the browser."""
+        heard_at = self.path.heard_at = time.monotonic()
         try:
             for body in bodies:
                 if self.exit is not None:
@@ -405,7 +337,7 @@ class Terminal:
         finally:
             self.sinks.flush()
         if self._asked_at is not None and self._scrollback.end:
-            self.prompted(self._heard_at - self._asked_at)
+            self.prompted(heard_at - self._asked_at)
             self._asked_at = None
         if self._flow.coasting or self._flow.ending:
             self._release()
@@ -421,9 +353,9 @@ class Terminal:
         if FULL_SCREEN in body:
             # The holder says so within a second: by then it may have been drawn and its bytes gone.
             scrollback.want(self.size, self._status)
-        self._flow.produced(self._heard_at)
+        self._flow.produced(self.path.heard_at)
         if scrollback.end > self._head:
-            self._printed_at = self._heard_at
+            self._printed_at = self.path.heard_at
         self.sinks.offer(body)
 
     def _control(self, body: bytes) -> None:
@@ -499,7 +431,8 @@ class Terminal:
         """To all who wait for the path, or look at what stood before it broke."""
         self.sinks.tell_everybody(messages.progress(step))
 
-    def _retry(self, error: TerminalsError, *, last: bool) -> None:
+    def failed(self, error: TerminalsError, *, last: bool) -> None:
+        """Those who wait are told; what is refused to the last is over."""
         log.warning("attach_failed", terminal=self.claim.terminal, code=error.code, reason=error.message)
         if isinstance(error, Refused) and last:
             self.close(error)
@@ -507,7 +440,8 @@ class Terminal:
         step = "The lab host can't do it just now; trying again" if isinstance(error, Refused) else error.message
         self.tell_progress(step)
 
-    def _cut(self, error: Cut) -> None:
+    def cut(self, error: Cut) -> None:
+        """Those who look on are told."""
         log.warning("exec_cut", terminal=self.claim.terminal, reason=error.message)
         self._ready.clear()
         self._answers.fail()
@@ -517,12 +451,12 @@ class Terminal:
         self.exit = ended
         self._answers.fail()
         self._ended.set()
-        if self._exec is not None:
-            self._exec.finish()
+        self.path.finish()
         log.info("shell_exited", terminal=self.claim.terminal, code=ended.code)
         self.sinks.tell(messages.exit_(ended))
 
-    def _lose_shell(self, error: Lost) -> None:
+    def lose(self, error: Lost) -> None:
+        """The shell is gone, and with it this terminal."""
         log.info("shell_lost", terminal=self.claim.terminal)
         self.sinks.tell_everybody(messages.lost(error.message))
         self._finish(error)
@@ -532,7 +466,7 @@ class Terminal:
             self.over = reason
             log.info("terminal_over", terminal=self.claim.terminal, code=reason.code)
         self._answers.fail()
-        self._stop_rejoining()
+        self.left()
         if self._valve_timer is not None:
             self._valve_timer.cancel()
             self._valve_timer = None
@@ -552,7 +486,8 @@ class Terminal:
                 if driver in self.sinks.viewers:
                     self._welcome(driver, last_seq, None)
 
-    def _stop_rejoining(self) -> None:
+    def left(self) -> None:
+        """Nobody can rejoin on it any more."""
         if self._rejoining is not None:
             self._rejoining.cancel()
             self._rejoining = None
@@ -567,13 +502,13 @@ class Terminal:
                     await self._ready.wait()
                     if self.over is not None:
                         raise self.over
-                    path = self._exec
+                    path = self.path.source
                     if not drives or path is None or self.exit is not None:
                         return 0
                     with suppress(Cut):
                         last_seq = await self._answers.of(viewer.writer)
                         self._resize(viewer.size)
-                        if self._exec is path:
+                        if self.path.source is path:
                             return last_seq
         except TimeoutError as error:
             raise Cut("Your container can't be reached. Your programs keep running; trying again") from error
@@ -627,7 +562,7 @@ class Terminal:
             viewer.tell(messages.exit_(self.exit))
 
     def _become_ready(self) -> None:
-        if self._exec is not None and (self._scrollback.end >= self._caught_up_at or self.exit is not None):
+        if self.attached and (self._scrollback.end >= self._caught_up_at or self.exit is not None):
             self._ready.set()
 
     def follow(self, size: tuple[int, int]) -> None:
@@ -643,7 +578,7 @@ class Terminal:
         self.size = size
         self._scrollback.resize(size)
         resize = frames.resize(*size)
-        self._post(resize)
+        self.path.post(resize)
         self.sinks.pass_on(resize[3:])
         for viewer in self.sinks.viewers:
             if viewer is not self.sinks.driver:
@@ -653,16 +588,11 @@ class Terminal:
         flow = self._flow
         due = flow.due(self._scrollback.end, time.monotonic(), least=least)
         if due is not None:
-            self._post(frames.ack(*due))
+            self.path.post(frames.ack(*due))
         if flow.held and self._valve_timer is None:
             self._valve_timer = asyncio.get_running_loop().call_later(flow.valve.wait(STEP), self._release_held)
 
     def _release_held(self) -> None:
         self._valve_timer = None
-        if self._exec is not None:
+        if self.attached:
             self._release()
-
-    def _post(self, data: bytes) -> None:
-        """Sends if there is a path; when it breaks, the pump says so and makes it anew."""
-        if self._exec is not None:
-            self._exec.post(data)

@@ -250,7 +250,7 @@ async def test_nothing_is_taken_behind_an_exit() -> None:
         raise AssertionError
 
     owner = Terminal(Claim("t", "s", 1, "c", 1, None), open_exec, (80, 24))
-    owner._take([b"X" + bytes(20), b"O" + bytes(8) + b"abc", b"\xff"])
+    owner.hear([b"X" + bytes(20), b"O" + bytes(8) + b"abc", b"\xff"])
     assert owner.exit is not None
     assert owner._scrollback.end == 0
 
@@ -370,7 +370,7 @@ class Owner:
     def __init__(self, fake: FakeLxd) -> None:
         claim = Claim("terminal", "session", 1, "container", 1, None)
         self.terminal = Terminal(claim, partial(self._open, fake), (80, 24))
-        self.task = asyncio.create_task(self.terminal.run())
+        self.task = asyncio.create_task(self.terminal.path.run())
 
     async def _open(self, fake: FakeLxd, wanted: Attach, more: bytes) -> Exec:
         return await Exec.open(cast("Lxd", fake), "container", ["holder"], wanted, more=more)

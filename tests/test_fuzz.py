@@ -26,6 +26,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+@pytest.mark.timeout(SECONDS + 240)  # whoever comes first builds them
 @pytest.mark.parametrize("target", targets.SHARES)
 def test_the_holder_stands_its_fuzz_targets(target: str, built: Path) -> None:
     share = targets.SHARES[target] / sum(targets.SHARES.values())

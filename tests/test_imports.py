@@ -24,6 +24,7 @@ RINGS = [
     {"link/exec", "link/pipe", "viewers/sinks", "viewers/grants", "screens/screening"},
     {"viewers/audience", "screens/history"},
     {"mirror"},
+    {"path"},
     {"terminal", "labs/templates", "labs/networks", "labs/containers", "labs/shells", "labs/admission"},
     {"relays", "labs/chores", "labs/clearing", "labs/power"},
     {"hub", "labs/homes", "labs/starts", "labs/pool", "labs/reconcile"},

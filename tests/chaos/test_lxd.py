@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from deploy import lxd, processes
-from terminals.terminal import STABLE_S
+from terminals.path import STABLE_S
 from tests.chaos import verdict
 from tests.chaos.desk import Desk
 from tests.chaos.fleet import Fleet

@@ -3,7 +3,6 @@
 import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from typing import cast
 
 import structlog
@@ -12,7 +11,7 @@ from server.channel import Channel
 from server.hello import read_hello, read_json
 from server.tickets import Tickets
 from terminals import terminal
-from terminals.errors import TerminalsError
+from terminals.errors import Lost, TerminalsError
 from terminals.link import exec as exec_
 from terminals.link import frames, scrollback
 from terminals.link.exec import Attach, Exec
@@ -93,6 +92,9 @@ class Still(asyncio.Transport):
     def post(self, data: bytes) -> None:
         pass
 
+    async def close(self) -> None:  # type: ignore[override] # as a stream closes
+        pass
+
     def abort(self) -> None:
         pass
 
@@ -150,12 +152,14 @@ async def _holder(data: bytes) -> None:
         return
 
     async def open_exec(_attach: Attach, _more: bytes) -> Exec:
+        if owner.attaches:
+            raise Lost("one path is enough")
         return opened
 
     owner = Terminal(Claim("t", "s", 1, "c", 1, None), open_exec, SIZE)
-    await owner._open()
     page = Page()
-    pumping = asyncio.ensure_future(opened.pump(owner._take))
+    running = asyncio.ensure_future(owner.path.run())
+    await asyncio.sleep(0)
     for choice, part in parts:
         if owner.sinks.driver is None and owner._ready.is_set() and owner.exit is None:
             page.offset = owner._scrollback.end
@@ -170,8 +174,7 @@ async def _holder(data: bytes) -> None:
         await page.read()
         _check(owner, opened, page.viewer)
     opened.finish()
-    with suppress(TerminalsError):
-        await pumping
+    await running
 
 
 def _check(owner: Terminal, opened: Exec, watching: Viewer) -> None:
