@@ -1,0 +1,133 @@
+"""Caller: how LXD is called: threads, one client, what its refusals mean, and how long it took."""
+
+import asyncio
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+import pylxd
+import requests
+import structlog
+from pylxd import exceptions
+
+from terminals.errors import Invalid, NotFound, Refused, Unavailable
+from terminals.lxd.address import Address
+from terminals.tallies import Durations
+
+log = structlog.get_logger(__name__)
+
+THREADS, QUICK_THREADS = 12, 8
+"""For calls that may take long, and for those that a waiting person's prompt hangs on."""
+QUICK = frozenset(("exec", "instance", "answers", "complaint", "outcome", "read", "unfreeze", "change", "push"))
+CONNECT_TIMEOUT_S = 5
+READ_TIMEOUT_S = 70
+"""LXD answers a wait only when the operation is done: as long as the slowest one (unpacking an image on a slow disk)."""
+
+T = TypeVar("T")
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Calls:
+    """How often and how long LXD was called, for the metrics."""
+
+    count: Counter[tuple[str, str]] = field(default_factory=Counter)
+    """By operation and result."""
+    seconds: dict[str, Durations] = field(default_factory=dict)
+    """By operation."""
+
+    def add(self, operation: str, result: str, seconds: float) -> None:
+        self.count[operation, result] += 1
+        self.seconds.setdefault(operation, Durations()).add(seconds)
+
+
+class Caller:
+    """One project's. What is asked of LXD is said in the classes that inherit from it."""
+
+    def __init__(self, address: Address, project: str) -> None:
+        self.address = address
+        self.project = project
+        self.calls = Calls()
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="lxd")
+        self._quick = ThreadPoolExecutor(QUICK_THREADS, thread_name_prefix="lxd-quick")
+        self._lock = threading.Lock()
+        self._client: pylxd.Client | None = None
+
+    def close(self) -> None:
+        """Lets running calls end by themselves; none is begun any more."""
+        for threads in (self._threads, self._quick):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    def _wait(self, client: pylxd.Client, response: requests.Response) -> None:
+        body = response.json()
+        if body["type"] == "async":
+            client.operations.wait_for_operation(body["operation"])
+
+    async def _run(self, operation: str, call: Callable[[pylxd.Client], T], name: str = "") -> T:
+        """Runs `call` in the pool and translates what pylxd and requests raise."""
+        began, result = time.monotonic(), "ok"
+        try:
+            threads = self._quick if operation in QUICK else self._threads
+            return await asyncio.get_running_loop().run_in_executor(threads, self._call, call)
+        except exceptions.NotFound as error:
+            result = "not_found"
+            raise NotFound(f"LXD has no such thing: {error}") from error
+        except exceptions.LXDAPIException as error:
+            result = "refused"
+            raise _refusal(error, name) from error
+        except (requests.RequestException, exceptions.ClientConnectionFailed, OSError) as error:
+            result = "unavailable"
+            raise Unavailable("LXD doesn't answer. Running programs go on; try again in a moment") from error
+        finally:
+            seconds = time.monotonic() - began
+            self.calls.add(operation, result, seconds)
+            log.debug("lxd_called", operation=operation, container=name, result=result, ms=round(seconds * 1000))
+
+    def _call(self, call: Callable[[pylxd.Client], T]) -> T:
+        return call(self._connected())
+
+    def _connected(self) -> pylxd.Client:
+        """The one client: made when first needed, so that a server starts while LXD is down."""
+        with self._lock:
+            if self._client is None:
+                self._client = self._connect(self.project)
+            return self._client
+
+    def _connect(self, project: str | None) -> pylxd.Client:
+        session = None
+        if self.address.secure:
+            # REQUESTS_CA_BUNDLE in the environment would replace the pinned certificate.
+            session = pylxd.client.get_session_for_url(
+                self.address.url, verify=self.address.server_cert, cert=(self.address.cert, self.address.key)
+            )
+            session.trust_env = False
+        endpoint = self.address.url if self.address.secure else self.address.socket
+        return pylxd.Client(
+            endpoint=endpoint, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), project=project, session=session
+        )
+
+
+def exists(node: Any) -> bool:
+    try:
+        node.get()
+    except exceptions.NotFound:
+        return False
+    return True
+
+
+def busy_itself(error: exceptions.LXDAPIException) -> bool:
+    return bool(error.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _refusal(error: exceptions.LXDAPIException, name: str) -> Refused | Invalid | Unavailable:
+    reason = str(error) or "no reason given"
+    if busy_itself(error):
+        return Unavailable("LXD is being restarted. Running programs go on; try again in a moment")
+    if "not authorized" in reason.lower():
+        return Unavailable("LXD answers but doesn't trust this server's certificate: add it to LXD's trust store")
+    return Refused(f"LXD refused: {reason}" + (f" (container {name})" if name else ""))
