@@ -13,7 +13,12 @@ from tests.client import User
 from tests.conftest import Server
 
 HOSTS = ["pypi.org", "*.pythonhosted.org", "a-rather-long-name-of-a-mirror.packages.example.org"]
-WORDS = {"none": "No network", "closed": f"Only: {', '.join(HOSTS)}", "internet": "Internet"}
+WORDS = {"none": "none", "closed": f"only {', '.join(HOSTS)}", "internet": "the internet"}
+NOTES = {
+    "none": "This lab has no network.",
+    "closed": f"Of the internet this lab reaches only {', '.join(HOSTS)}.",
+    "internet": "This lab reaches the internet.",
+}
 
 
 @pytest.mark.parametrize("look", LOOKS, ids=NAMES)
@@ -36,7 +41,7 @@ async def test_the_page_says_what_network_the_lab_has(
         if look.get("is_mobile"):
             await lab.page.get_by_role("button", name="Lesson", exact=True).click()
         note = lab.page.locator(".network-note")
-        await expect(note).to_have_text(WORDS[network])
+        await expect(note).to_have_text(NOTES[network])
         await note.scroll_into_view_if_needed()
         await clean(lab, f"{network}, lesson")
         assert not await lab.page.evaluate(SIDEWAYS)

@@ -116,7 +116,8 @@ const english = {
     noLesson: "This lesson has no text. The terminal is all yours.",
     splitter: "Width of the lesson",
     network: "Network",
-    networks: { none: "No network", closed: (hosts: string) => `Only: ${hosts}`, internet: "Internet" },
+    networks: { none: "none", closed: (hosts: string) => `only ${hosts}`, internet: "the internet" },
+    networkNote: { none: "This lab has no network.", closed: (hosts: string) => `Of the internet this lab reaches only ${hosts}.`, internet: "This lab reaches the internet." },
     noTerminal: "No terminal is open. Your container is still there, with all your files.",
   },
 
