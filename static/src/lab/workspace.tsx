@@ -25,6 +25,9 @@ import type { Tab } from "./tab.ts";
 import { panelId, tabId, Tabs } from "./tabs.tsx";
 import { type Remake, takeNotice, useUpkeep } from "./upkeep.ts";
 
+const HEARD_MS = 1600;
+const LOOK_MS = 50;
+
 declare global {
   /** For browser tests: the emulator of the selected tab, whose buffer they read. */
   var educenterTerminal: Terminal | undefined;
@@ -107,13 +110,19 @@ function useActions(desk: Desk, ask: (question: Question | "keys") => void, look
 }
 
 /** Runs a lesson's command in the selected terminal, unless it would land in a program that takes it for something else. */
-function runCommand(tab: Tab | null, command: string, ask: (question: Question) => void): Promise<string> | string {
+async function runCommand(tab: Tab | null, command: string, ask: (question: Question) => void): Promise<string> {
   if (!tab) return text.code.noTerminal;
+  if (tab.running && !tab.fullScreen) await over(tab);
   if (!tab.typing) return text.code.notLive;
   if (tab.fullScreen) return text.code.fullScreen(tab.running ?? text.tabs.aProgram);
   if (tab.running) return new Promise((answer) => ask({ kind: "run", tab, command, answer }));
   tab.view!.run(command);
   return text.code.ran;
+}
+
+/** A prompt is seen before we hear what it means: that is told once a second. */
+async function over(tab: Tab): Promise<void> {
+  for (let waited = 0; tab.running && waited < HEARD_MS; waited += LOOK_MS) await new Promise((done) => setTimeout(done, LOOK_MS));
 }
 
 export function Workspace({ session, onEnd, refresh, raised, kept }: WorkspaceProps) {
@@ -155,9 +164,10 @@ export function Workspace({ session, onEnd, refresh, raised, kept }: WorkspacePr
     document.title = tabs.some((tab) => tab.rang) ? `● ${title}` : title;
   });
   useEffect(() => { if (state) announce(spoken(state)); }, [state?.name]);
-  const run = (command: string) => {
-    const said = runCommand(active, command, setQuestion);
-    if (narrow && (said === text.code.ran || typeof said !== "string")) turn("terminal");
+  const run = async (command: string) => {
+    const show = () => { if (narrow) turn("terminal"); };
+    const said = await runCommand(active, command, (asked) => { show(); setQuestion(asked); });
+    if (said === text.code.ran) show();
     return said;
   };
   const back = () => { setQuestion(null); desk.enter(); };
