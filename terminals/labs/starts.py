@@ -30,6 +30,8 @@ PATIENCE_S, AGAIN_S = 180.0, 1.0
 AWAY = "The lab host is restarting; your lab starts as soon as it is back"
 READY = "Getting your container ready"
 TOO_LARGE = "lesson_too_large"
+NOT_MADE = "The lab host couldn't make your container. Try again; if that doesn't help, tell your teacher"
+"""LXD's own words are for operators: they name folders of its host. They are in the log."""
 GOING_S = 30.0
 """For LXD to delete one that was given back, before another is."""
 
@@ -262,7 +264,7 @@ class Starts:
             await self._again(start, error)
         except TerminalsError as error:
             log.warning("session_start_failed", session=start.session, code=error.code, reason=error.message)
-            await self._fail(start, error.code, error.message)
+            await self._fail(start, error.code, NOT_MADE if error.code == Refused.code else error.message)
         except Exception:
             log.exception("session_start_failed", session=start.session)
             await self._fail(start, "internal", "Something went wrong while your lab started. Start it again")

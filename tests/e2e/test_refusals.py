@@ -223,6 +223,8 @@ async def test_what_lxd_refuses_is_said_and_leaves_nothing(student: User, store:
     await store.lessons.put("odd", "linux-basics", 94, Text("Odd", 10), Wants(image="lab", memory="0MiB"))
     error = await failed_start(student, store, lxd, "odd")
     assert error["code"] == "lxd_refused"
+    assert "tell your teacher" in error["message"]
+    assert "/" not in error["message"], "folders of the host are for its log"
 
 
 async def test_odd_bytes_and_deep_json_are_bad_input_not_a_crash(student: User) -> None:
