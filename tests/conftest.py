@@ -170,6 +170,19 @@ def server(seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 
 
 @pytest.fixture
+async def alone(server: Server, store: Store) -> AsyncIterator[None]:
+    """No container is there, and that one server is away: it would take starts by rules of its own."""
+    async with asyncio.timeout(60):
+        while await store.database.value("SELECT count(*) FROM containers WHERE state <> 'kept'"):
+            await asyncio.sleep(0.2)
+    await asyncio.to_thread(server.stop)
+    try:
+        yield
+    finally:
+        await asyncio.to_thread(server.start)
+
+
+@pytest.fixture
 def make_server(seeded: None, tmp_path: Path) -> Iterator[Callable[..., Server]]:
     """Makes servers that the test may harm; settings as keywords. Not started."""
     made: list[Server] = []

@@ -4,12 +4,15 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from playwright.async_api import expect
 
 from tests.browser.conftest import MakeLab
 from tests.browser.test_accessibility import clean
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser
+
+pytestmark = pytest.mark.usefixtures("alone")
 
 WORDS = "All places are taken: your lab starts as soon as one is free"
 

@@ -18,6 +18,8 @@ from tests.conftest import ROOT, Server, lxc, people
 from tests.e2e.test_main_job import MakeUser, ask
 from tests.e2e.test_pool import emptied, until
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 SETTLE_S = 60.0
 
 
