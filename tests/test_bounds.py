@@ -25,6 +25,7 @@ from terminals.link.exec import Exec
 from terminals.link.frames import Decoder
 from terminals.link.scrollback import Scrollback
 from terminals.link.streams import Stream
+from terminals.path import Path
 from terminals.store import Store
 from terminals.terminal import Terminal
 from terminals.viewers import sinks, viewer
@@ -83,7 +84,7 @@ class Marks:
         self._after(Exec, "_complain", "exec: stderr", lambda e: len(e._stderr))
         self._after(Scrollback, "append", "scrollback", lambda s: s.end - s.base)
         self._after(Terminal, "_control", "terminal: controls", lambda t: t._controls)
-        self._after(Terminal, "_post", "terminal: answers", lambda t: len(t._answers))
+        self._after(Path, "post", "terminal: answers", lambda p: len(p._end._answers))
         self._after(Viewer, "offer", "viewer: queue", lambda v: v._bytes)
         self._after(Viewer, "_put", "viewer: queue", lambda v: v._bytes)
         self._after(Sinks, "join", "sinks: pages", lambda s: len(s.viewers))

@@ -16,6 +16,8 @@ from tests.e2e.test_homes import fetched, put
 from tests.e2e.test_main_job import MakeUser, ask, shell
 from tests.e2e.test_pool import POOL, emptied, until, waiting
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 LESSON = "tiny-system"
 MIB = 1024 * 1024
 Samples = dict[str, float]
