@@ -66,7 +66,7 @@ async def test_a_start_that_fails_says_why_and_can_be_tried_again(
     assert "does-not-exist" in await failed.inner_text()
     assert "no_image" in await failed.inner_text()
     await failed.get_by_role("button", name="Try again").click()
-    await lab.page.wait_for_url(lambda url: "/sessions/" in url and first not in url)
+    await lab.page.wait_for_url(lambda url: "/sessions/" in url and first not in url, wait_until="commit")
     await failed.get_by_text("does-not-exist").wait_for()
     assert not lxc("list", f"user.educenter.session={first}", "-c", "n", "-f", "csv").split()
 
@@ -116,7 +116,7 @@ async def test_signing_in_never_leads_to_another_site(lab: Lab, make_lab: MakeLa
         await other.page.get_by_label("Password").fill(PASSWORD)
         other.forgive("404")
         await other.press("Enter")
-        await other.page.wait_for_url(lambda url: "signin" not in url)
+        await other.page.wait_for_url(lambda url: "signin" not in url, wait_until="commit")
         assert other.page.url.startswith(lab.url), other.page.url
 
 

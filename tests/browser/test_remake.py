@@ -46,7 +46,7 @@ async def test_a_reset_leads_to_a_fresh_lab_and_restore_back(lab: Lab) -> None:
     await lab.menu("Reset the lab")
     await clean(lab, "asked about a reset")
     await sure(lab, "Reset")
-    await lab.page.wait_for_url(lambda url: first not in url)
+    await lab.page.wait_for_url(lambda url: first not in url, wait_until="commit")
     await lab.prompt(60_000)
     notice = lab.page.locator("[data-notice]")
     await expect(notice).to_contain_text("kept for a week")
@@ -61,7 +61,7 @@ async def test_a_reset_leads_to_a_fresh_lab_and_restore_back(lab: Lab) -> None:
     second = lab.session
     await lab.menu("Restore earlier files")
     await sure(lab, "Restore")
-    await lab.page.wait_for_url(lambda url: second not in url)
+    await lab.page.wait_for_url(lambda url: second not in url, wait_until="commit")
     await lab.prompt(60_000)
     await expect(notice).to_contain_text("Your files are back")
     assert await lab.run("cat mine") == "precious"
@@ -76,7 +76,7 @@ async def test_what_a_teacher_does_is_asked_about_told_to_the_student_and_writte
     await expect(board.page.get_by_role("dialog")).to_contain_text("written down")
     await clean(board, "asked about a student's reset")
     await sure(board, "Reset")
-    await lab.page.wait_for_url(lambda url: first not in url)
+    await lab.page.wait_for_url(lambda url: first not in url, wait_until="commit")
     await lab.prompt(60_000)
     await expect(lab.page.locator("[data-notice]")).to_contain_text("Ms Rivera has reset this lab for you")
     await expect(board.page.get_by_role("button", name="Restart Ana's container")).not_to_have_attribute(
@@ -108,7 +108,7 @@ async def test_another_page_of_the_same_student_follows(lab: Lab, make_lab: obje
     await lab.menu(verb)
     await sure(lab, verb)
     if verb == "Reset":
-        await beside.page.wait_for_url(lambda url: first not in url)
+        await beside.page.wait_for_url(lambda url: first not in url, wait_until="commit")
         await beside.page.locator("[data-notice]").wait_for()
     else:
         await beside.page.get_by_text("Restarting your container").first.wait_for()

@@ -39,6 +39,8 @@ async def test_a_reload_inside_vim_shows_the_same_screen(lab: Lab, lines_before:
     before = await settled(lab)
     assert before["type"] == "alternate"
     for _ in range(2):
+        # The server hears once a second that a program fills the screen.
+        await expect(lab.page.get_by_role("tab")).to_have_attribute("data-running", "vim")
         await lab.page.reload()
         await lab.until_state("live")
         await lab.row("changed, not written")
