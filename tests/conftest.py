@@ -172,6 +172,8 @@ def server(seeded: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[S
 @pytest.fixture
 async def alone(server: Server, store: Store) -> AsyncIterator[None]:
     """No container is there, and that one server is away: it would take starts by rules of its own."""
+    # What waits in a pool that nobody tends any more.
+    await store.database.run("UPDATE containers SET state = 'gone', heard_at = 'epoch' WHERE state = 'ready'")
     async with asyncio.timeout(60):
         while await store.database.value("SELECT count(*) FROM containers WHERE state <> 'kept'"):
             await asyncio.sleep(0.2)

@@ -125,6 +125,7 @@ async def app(seeded: None, monkeypatch: pytest.MonkeyPatch) -> web.Application:
     monkeypatch.setenv("PUBLIC_URL", ORIGIN)
     monkeypatch.setenv("DEMO", "on")
     monkeypatch.setenv("PORT", "8000")
+    monkeypatch.setenv("POOL_READY", "0")
     return application.build(setting.read())
 
 

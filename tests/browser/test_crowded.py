@@ -1,7 +1,7 @@
 """A lab page while every place is taken: words that say so, the place, and the lab as soon as one is free."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -12,11 +12,18 @@ from tests.browser.test_accessibility import clean
 from tests.conftest import Server
 from tests.e2e.test_main_job import MakeUser
 
-pytestmark = pytest.mark.usefixtures("alone")
-
 WORDS = "All places are taken: your lab starts as soon as one is free"
 
 
+@pytest.fixture
+def _alone(server: Server) -> Iterator[None]:
+    """The tests' own server is away: it would take starts by rules of its own."""
+    server.stop()
+    yield
+    server.start()
+
+
+@pytest.mark.usefixtures("_alone")
 async def test_the_page_says_that_all_places_are_taken_and_opens_the_lab_when_one_is_free(
     make_server: Callable[..., Server], make_user: MakeUser, make_lab: MakeLab, tmp_path: Path
 ) -> None:
