@@ -32,7 +32,7 @@ from terminals.link.scrollback import Scrollback
 from terminals.screens import screen as bounds
 from terminals.screens.helper import Helper
 from terminals.screens.screen import Screen, Screens, Snapshot
-from terminals.screens.screening import Picture, Screening
+from terminals.screens.screening import Picture, Screening, set_modes
 
 SCRIPT = Path(os.environ.get("SCREEN_SCRIPT", "static/helper/screen.mjs"))
 SIZE = (80, 24)
@@ -257,6 +257,34 @@ async def test_a_picture_is_begun_from_when_the_output_has_come_to_it_and_not_wh
         picture = await screening.picture()
         assert picture is not None
         assert b"drawn" not in picture.data
+
+
+async def test_a_screen_that_is_begun_in_the_middle_keeps_what_stands_beneath_a_program_that_began_after_that() -> None:
+    async with screens() as made:
+        scrollback = Scrollback(1000)
+        # In two pieces: it isn't seen to begin, and when it is known the holder says that it fills the screen.
+        for text in (b"the shell's line\r\n\x1b[?10", b"49hthe program's row"):
+            scrollback.append(frames.output(scrollback.end, text))
+        screening = Screening(made, "middle", None)
+        screening.want(scrollback, SIZE, (1049,))
+        picture = await screening.picture()
+        assert picture is not None
+        before, after = picture.data.split(b"\x1b[?1047h")
+        assert b"the shell's line" in before
+        assert b"the program's row" in after
+
+
+@pytest.mark.parametrize(
+    ("data", "set_"),
+    [
+        (b"drawn", b"\x1b[?1h\x1b[?1049h"),
+        (b"$ \x1b[?1049hdrawn", b"\x1b[?1h"),
+        (b"drawn\x1b[?1049l$ \x1b[?1049hdrawn", b"\x1b[?1h\x1b[?1049h"),
+    ],
+    ids=["in it all the time", "begun since", "ended and begun since"],
+)
+def test_modes_are_those_where_the_bytes_begin(data: bytes, set_: bytes) -> None:
+    assert set_modes((1, 1049), data) == set_
 
 
 async def test_a_large_snapshot_leaves_the_oldest_rows_out() -> None:

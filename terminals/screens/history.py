@@ -82,7 +82,7 @@ class History(Scrollback):
             return
         start, tail = self.tail(TAIL)
         if start > 0 and status is not None:
-            tail = set_modes(status.modes) + tail
+            tail = set_modes(status.modes, tail) + tail
         yield frames.snapshot(self.end, live, size, tail)
 
     def handed_on(self, picture: Picture | None) -> tuple[int, list[bytes]]:

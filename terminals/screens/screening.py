@@ -16,6 +16,8 @@ log = structlog.get_logger(__name__)
 
 LINGER_S = 60.0
 """A screen that nobody wants is kept for so long: who watches reloads, and programs come and go."""
+ALTERNATES = {47, 1047, 1049}
+"""Modes in which the alternate screen is shown."""
 PART = 49_152
 """Bytes of a picture in one frame between instances."""
 
@@ -58,7 +60,7 @@ class Screening:
             return  # what leads to it is still coming
         if self._seed is not None and self._seed.offset < scrollback.base:
             self._seed = None
-        seed = self._seed or Picture(scrollback.base, size, set_modes(modes) if scrollback.base else b"")
+        seed = self._seed or Picture(scrollback.base, size, _modes(scrollback, modes))
         begin = seed.offset
         screen = self._screen = self._screens.open(self._name, seed.size)
         self._start = begin - len(seed.data)
@@ -115,6 +117,21 @@ class Screening:
             self._screen = None
 
 
-def set_modes(modes: Iterable[int]) -> bytes:
-    """The sequences that set these DEC private modes: bytes that begin in the middle don't hold them."""
-    return b"".join(b"\x1b[?%dh" % mode for mode in modes)
+def set_modes(modes: Iterable[int], data: bytes) -> bytes:
+    """The sequences that set these DEC private modes, of now, where `data` begins: in the middle, it doesn't hold them.
+
+    A screen to which `data` itself changes isn't set: what stands beneath it would be drawn onto it.
+    """
+    return b"".join(b"\x1b[?%dh" % mode for mode in modes if mode not in ALTERNATES or not _enters(data, mode))
+
+
+def _enters(data: bytes, mode: int) -> bool:
+    """It comes to this screen from the other one."""
+    enters, leaves = (data.find(b"\x1b[?%d%c" % (mode, end)) for end in b"hl")
+    return enters >= 0 and (leaves < 0 or enters < leaves)
+
+
+def _modes(scrollback: Scrollback, modes: Iterable[int]) -> bytes:
+    if not scrollback.base:
+        return b""  # it begins where the terminal did
+    return set_modes(modes, b"".join(body[OUTPUT_HEAD:] for body in scrollback.since(scrollback.base)))
