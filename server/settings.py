@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 
 from environs import Env
 
+from terminals.holder import built
 from terminals.limits import DEFAULTS, SIZE, Limits
 from terminals.networks import CLOSED, INTERNET, LEAST_ROOM, Plan, overlapping, plans, public
 
@@ -61,6 +62,7 @@ class Settings:
     """The forward proxy's, on the closed bridge's address."""
     deployment: str
     holder_path: Path
+    """The binary, or a folder of one for each kind of processor."""
     door_dir: Path | None
     """A folder of the LXD host that containers see, for sockets: the short way to their holders. None: through LXD."""
     static_dir: Path
@@ -336,7 +338,8 @@ def _services(s: Settings) -> list[str]:
                 found.append(
                     f"{name.upper()}: with an https LXD_URL, name a PEM file that exists (is: {path or 'nothing'})"
                 )
-    if not s.holder_path.is_file():
+    holders = built(s.holder_path).values()
+    if not holders or not all(file.is_file() for file in holders):
         found.append(f"HOLDER_PATH: there is no holder at {s.holder_path}; build it with `make -C terminals/holder`")
     if s.sweep_seconds < LEAST_SWEEP_SECONDS:
         found.append(f"SWEEP_SECONDS: at least {LEAST_SWEEP_SECONDS:g}, for each sweep asks LXD and PostgreSQL")

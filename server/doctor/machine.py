@@ -4,6 +4,7 @@ import asyncio
 import json
 import math
 import os
+import platform
 import re
 import resource
 import secrets
@@ -16,6 +17,7 @@ from pathlib import Path
 
 from server.doctor.finding import Finding, ok, warning, wrong
 from server.settings import Settings
+from terminals.holder import built
 from terminals.link.frames import VERSION
 
 OLDEST = (3, 11)
@@ -117,10 +119,12 @@ def bundle(folder: Path) -> Iterator[Finding]:
         yield ok("pages", f"{len(names)} files in {folder}")
 
 
-async def holder(binary: Path) -> AsyncGenerator[Finding, None]:
+async def holder(path: Path) -> AsyncGenerator[Finding, None]:
     """It speaks as this server does; whether it runs in containers the trial tells."""
     check = "holder's binary"
-    todo = f"build the one of this version: make -C terminals/holder, or mend HOLDER_PATH ({binary})"
+    todo = f"build the one of this version: make -C terminals/holder, or mend HOLDER_PATH ({path})"
+    files = built(path)
+    binary = files.get(platform.machine()) or next(iter(files.values()))
     try:
         process = await asyncio.create_subprocess_exec(str(binary), "version", env={}, stdout=-1, stderr=-3)
         told, _ = await process.communicate()
