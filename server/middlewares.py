@@ -37,10 +37,16 @@ HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-
-
+SECURE = {"Strict-Transport-Security": "max-age=31536000"}
+"""Where PUBLIC_URL is https: browsers never ask by http again."""
 HASHED = re.compile(r"-[A-Z0-9]{8}\.")
 """In the names of files that never change: static/build.mjs puts the hash of their content there."""
+
+
+def _headers(request: web.Request, request_id: str) -> dict[str, str]:
+    """Of every answer, whatever stands before us."""
+    secure = SECURE if request.app[keys.SETTINGS].secure else {}
+    return {**HEADERS, **secure, "X-Request-Id": request_id}
 
 
 def status_of(error: TerminalsError) -> int:
@@ -65,7 +71,7 @@ def error_response(error: TerminalsError) -> web.Response:
 async def correlate(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Binds the request's id to every log line on its way, down to the calls to LXD; logs one line for each request."""
     given = request.headers.get("X-Request-Id", "")
-    request_id = given if given.isalnum() and len(given) <= 64 else uuid.uuid4().hex
+    request_id = given if given.isascii() and given.isalnum() and len(given) <= 64 else uuid.uuid4().hex
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(request=request_id)
     began, status = time.monotonic(), 500
@@ -76,7 +82,7 @@ async def correlate(request: web.Request, handler: Handler) -> web.StreamRespons
         status = response.status
     except web.HTTPException as error:
         status = error.status
-        error.headers.update(HEADERS)
+        error.headers.update(_headers(request, request_id))
         raise
     finally:
         seconds = time.monotonic() - began
@@ -89,8 +95,7 @@ async def correlate(request: web.Request, handler: Handler) -> web.StreamRespons
             "request_answered", method=request.method, route=route, status=status, ms=round(seconds * 1000)
         )
     if not response.prepared:
-        response.headers["X-Request-Id"] = request_id
-        response.headers.update(HEADERS)
+        response.headers.update(_headers(request, request_id))
         if route.startswith("/static"):
             hashed = HASHED.search(request.path) is not None
             response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if hashed else "no-cache"

@@ -14,7 +14,7 @@ from typing import Self
 from deploy import processes
 from tests.conftest import ROOT, free_port
 
-PRODUCTION = ROOT / "deploy" / "nginx" / "nginx.conf"
+PRODUCTION = ROOT / "deploy" / "nginx"
 PROGRAM = "/usr/sbin/nginx"
 MARK = "EDUCENTER_BALANCER"
 """In its environment: the pid of the test run that started it."""
@@ -23,21 +23,24 @@ STOP_S = 5.0
 
 
 class Balancer:
-    """`with` it; new connections go round the ports. One process, so that one pid is all there is to end."""
+    """`with` it; new connections go round the ports. One process, so that one pid is all there is to end.
 
-    def __init__(self, folder: Path, ports: Sequence[int]) -> None:
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+    `certificate`: a folder of fullchain.pem and privkey.pem, for https; `plain_port` sends to it.
+    """
+
+    def __init__(self, folder: Path, ports: Sequence[int], certificate: Path | None = None) -> None:
+        self.port, self.plain_port = free_port(), free_port()
+        self.url = f"https://localhost:{self.port}" if certificate else f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._ports = ports
+        self._certificate = certificate
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
         _sweep()
         for name in ("temporary", "srv"):
             (self._folder / name).mkdir(parents=True, exist_ok=True)
-        path = self._folder / "nginx.conf"
-        path.write_text(self._configuration())
+        path = self._configure()
         command = [PROGRAM, "-p", str(self._folder), "-c", str(path), "-e", str(self.errors)]
         environment = {**os.environ, MARK: str(os.getpid())}
         nothing = subprocess.DEVNULL
@@ -68,28 +71,43 @@ class Balancer:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def _configuration(self) -> str:
+    def _configure(self) -> Path:
         """Production's rules; only where things lie is another, and the instances are a list, as docs/operations.md says."""
         # An instance that refuses costs one refused connect; one that is left out for a while would be missed when it is back.
         servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in self._ports)
-        text = PRODUCTION.read_text()
-        for pattern, by in (
+        one = (
             (r"^pid .*$", f"pid {self._folder}/nginx.pid;\ndaemon off;\nmaster_process off;"),
             (r"^worker_processes .*$", ""),
             (r"^error_log .*$", f"error_log {self.errors} warn;"),
             (r"worker_connections 16384;", "worker_connections 4096;"),
-            (r"^    (\w+_temp_path) /tmp/(\w+);$", rf"    \1 {self._folder}/temporary/\2;"),
+        )
+        plain = (*one, (r"listen 80;", f"listen 127.0.0.1:{self.port};"))
+        tls = (
+            *one,
+            (r"listen 80;", f"listen 127.0.0.1:{self.plain_port};"),
+            (r"listen 443 ssl", f"listen 127.0.0.1:{self.port} ssl"),
+            (r"/run/tls/", f"{self._certificate}/"),
+            (r"/srv/acme;", f"{self._folder}/acme;"),
+        )
+        http = (
+            (r"^(\w+_temp_path) /tmp/(\w+);$", rf"\1 {self._folder}/temporary/\2;"),
             (r"access_log /dev/stdout json;", f"access_log {self._folder}/access.log json;"),
-            (r"^    resolver 127.*$", f"    upstream instances {{ {servers} }}"),
-            (r"^    resolver_timeout .*$", ""),
-            (r"listen 80;", f"listen 127.0.0.1:{self.port};"),
-            (r"^ *set \$instances .*$", ""),
+            (r"^resolver 127.*$", f"upstream instances {{ {servers} }}"),
+            (r"^resolver_timeout .*$", ""),
+        )
+        site = (
+            (r"^set \$instances .*$", ""),
             (r"http://\$instances", "http://instances"),
             (r"root /srv;", f"root {self._folder}/srv;"),
-        ):
-            text, found = re.subn(pattern, by, text, flags=re.MULTILINE)
-            assert found, f"{PRODUCTION} has no {pattern}"
-        return text
+        )
+        main = "tls.conf" if self._certificate else "plain.conf"
+        for name, changes in ((main, tls if self._certificate else plain), ("http.conf", http), ("site.conf", site)):
+            text = (PRODUCTION / name).read_text()
+            for pattern, by in changes:
+                text, found = re.subn(pattern, by, text, flags=re.MULTILINE)
+                assert found, f"{PRODUCTION / name} has no {pattern}"
+            (self._folder / name).write_text(text)
+        return self._folder / main
 
 
 def _sweep() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import secrets
+import ssl
 import struct
 import time
 from collections.abc import Callable
@@ -29,10 +30,13 @@ class Closed(Exception):
 class User:
     """One signed-in person, with a cookie jar."""
 
-    def __init__(self, url: str, email: str) -> None:
+    def __init__(self, url: str, email: str, trust: ssl.SSLContext | None = None) -> None:
+        """`trust`: of an https address whose certificate is the test's own."""
         self.url = url
         self.email = email
-        self.http = aiohttp.ClientSession(base_url=url, cookie_jar=aiohttp.CookieJar(unsafe=True))
+        connector = aiohttp.TCPConnector(ssl=trust) if trust else None
+        jar = aiohttp.CookieJar(unsafe=True)
+        self.http = aiohttp.ClientSession(base_url=url, cookie_jar=jar, connector=connector)
 
     async def __aenter__(self) -> Self:
         return self

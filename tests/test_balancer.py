@@ -5,6 +5,7 @@ import io
 import os
 import re
 import signal
+import ssl
 import subprocess
 import sys
 import tarfile
@@ -18,7 +19,7 @@ import pytest
 
 from terminals.store import Store
 from tests.balancer import MARK, PROGRAM, Balancer
-from tests.client import User
+from tests.client import PASSWORD, User
 from tests.conftest import Server, free_port, lxc
 
 QUICK_S = 0.5
@@ -123,3 +124,60 @@ async def test_files_pass_whole_and_one_that_breaks_off_is_seen_to(
         f"/api/sessions/{session}/files/large", data=io.BytesIO(bytes(51 * 1024 * 1024))
     ) as answer:
         assert (answer.status, (await answer.json())["error"]["code"]) == (413, "too_large")
+
+
+@pytest.fixture
+def tls(make_server: Callable[..., Server], tmp_path: Path) -> Iterator[tuple[Balancer, Server, ssl.SSLContext]]:
+    folder = tmp_path / "tls"
+    folder.mkdir()
+    made = ["-keyout", str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem")]
+    named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
+    words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
+    subprocess.run(["openssl", *words, *named, *made], check=True, capture_output=True, timeout=30)
+    port = free_port()
+    with Balancer(tmp_path / "nginx", [port], folder) as balancer:
+        server = make_server(PORT=str(port), PUBLIC_URL=balancer.url, TRUST_FORWARDED="on")
+        server.start()
+        yield balancer, server, ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
+
+
+async def test_by_https_cookies_are_bound_to_it_and_a_terminal_works(
+    tls: tuple[Balancer, Server, ssl.SSLContext], make_user: Callable[..., Any], tmp_path: Path
+) -> None:
+    balancer, server, trust = tls
+    email = (await make_user(server.url)).email
+    async with User(balancer.url, email, trust) as student:
+        body = {"email": email, "password": PASSWORD}
+        async with student.http.post("/api/login", json=body, headers={"X-Forwarded-For": "9.9.9.9"}) as answer:
+            assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+            (cookie,) = answer.headers.getall("Set-Cookie")
+        assert cookie.startswith("__Host-educenter=")
+        assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(cookie.split("; "))
+        session = await student.start("tiny-system")
+        async with student.page(await student.first_terminal(session)) as page:
+            await page.type("echo $((6*7))\r")
+            await page.expect("\n42")
+        await student.end(session)
+    static = tmp_path / "nginx" / "srv" / "static"
+    static.mkdir()
+    (static / "x-ABCDEFGH.js").write_text("1")
+    async with aiohttp.ClientSession() as http:
+        async with http.get(f"{balancer.url}/static/x-ABCDEFGH.js", ssl=trust) as answer:
+            assert answer.headers["Strict-Transport-Security"] == "max-age=31536000"
+            assert "immutable" in answer.headers["Cache-Control"]
+        plain = f"http://localhost:{balancer.plain_port}"
+        async with http.get(f"{plain}/courses/a?b=c", allow_redirects=False) as answer:
+            assert (answer.status, answer.headers["Location"]) == (308, "https://localhost/courses/a?b=c")
+        proof = tmp_path / "nginx" / "acme" / ".well-known" / "acme-challenge"
+        proof.mkdir(parents=True)
+        (proof / "token").write_text("proof")
+        async with http.get(f"{plain}/.well-known/acme-challenge/token") as answer:
+            assert await answer.text() == "proof"
+
+
+@pytest.mark.parametrize(("version", "works"), [("tls1_1", False), ("tls1_2", True), ("tls1_3", True)])
+def test_old_tls_is_refused(tls: tuple[Balancer, Server, ssl.SSLContext], version: str, works: bool) -> None:
+    words = ["s_client", "-connect", f"127.0.0.1:{tls[0].port}", f"-{version}", "-cipher", "DEFAULT:@SECLEVEL=0"]
+    done = subprocess.run(["openssl", *words], input=b"", capture_output=True, check=False, timeout=30)
+    assert (done.returncode == 0) == works, done.stderr
+    assert works or b"alert protocol version" in done.stderr
