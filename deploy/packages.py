@@ -15,6 +15,7 @@ TEST = (
     *(*RUN, "chromium", "fonts-dejavu-core", "fonts-noto-cjk", "fonts-noto-color-emoji"),
     *(
         "nginx-light",
+        "prometheus",
         "clang",
         "libclang-rt-14-dev",
         "gcc-aarch64-linux-gnu",

@@ -93,9 +93,8 @@ class Workers:
             lived = now - place.began
             place.failures = 0 if lived > SETTLED_S else place.failures + 1
             pause = PAUSES_S[min(place.failures, len(PAUSES_S) - 1)]
-            code = os.waitstatus_to_exitcode(status)
-            known = {"worker": place.number, "pid": place.pid, "code": code}
-            log.warning("worker_ended", **known, lived_s=round(lived, 1), pause_s=pause)
+            how = {"status": os.waitstatus_to_exitcode(status), "lived_s": round(lived, 1), "pause_s": pause}
+            log.warning("worker_ended", worker=place.number, pid=place.pid, **how)
             place.pid, place.due = None, now + pause
 
     def _stop(self) -> int:

@@ -452,7 +452,7 @@ class Terminal:
         self._answers.fail()
         self._ended.set()
         self.path.finish()
-        log.info("shell_exited", terminal=self.claim.terminal, code=ended.code)
+        log.info("shell_exited", terminal=self.claim.terminal, status=ended.code)
         self.sinks.tell(messages.exit_(ended))
 
     def lose(self, error: Lost) -> None:

@@ -32,6 +32,7 @@ from terminals.store.database import Database
 from tests import lanes
 from tests.client import PASSWORD, User
 from tests.figures import figures
+from tests.log_lines import check_lines
 
 lanes.enter()
 pytest_plugins = ["tests.holder_builds"]
@@ -65,6 +66,7 @@ class Server:
         }
         self.process: subprocess.Popen[bytes] | None = None
         self._told = 0
+        self._checked = 0
 
     def start(self, *, wait: bool = True) -> float:
         """Seconds until /readyz answered."""
@@ -100,6 +102,7 @@ class Server:
         assert self.process is not None
         self.process.kill()
         self.process.wait(10)
+        self._check_lines()
 
     def stop(self) -> float:
         """SIGTERM; seconds until it was gone."""
@@ -108,7 +111,19 @@ class Server:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
             self.process.wait(20)
-        return time.monotonic() - began
+        took = time.monotonic() - began
+        self._check_lines()
+        return took
+
+    def _check_lines(self) -> None:
+        """All that it has logged since is as docs/log-schema.json says; the last line may be cut off by its death."""
+        if self.settings["LOG_FORMAT"] != "json":
+            return
+        with self.log.open("rb") as log:
+            log.seek(self._checked)
+            whole, _, _ = log.read().rpartition(b"\n")
+        self._checked += len(whole)
+        check_lines(whole)
 
     def worker_pids(self) -> list[int]:
         """The processes of its workers; none where it is one itself."""

@@ -61,7 +61,7 @@ async def test_each_worker_is_an_instance_and_a_killed_one_is_replaced_while_the
     await until(lambda: len(set(crew.worker_pids()) - {before[0]}) == COUNT, "the killed one wasn't replaced")
     assert set(before[1:]) <= set(crew.worker_pids()), "only the killed one was started anew"
     (line,) = crew.logged("worker_ended")
-    assert '"code": -9' in line
+    assert '"status": -9' in line
 
 
 async def test_a_student_goes_on_in_another_worker_when_theirs_is_killed(crew: Server, make_user: Any) -> None:
