@@ -1,10 +1,10 @@
-"""The commands: `python -m server serve | drain | proxy | migrate | seed | lxd setup | user …`."""
+"""The commands: `python -m server serve | drain | proxy | migrate | seed | lxd setup | course … | user … | session … | …`."""
 
 import argparse
 import sys
 
 from server import logs, migrate
-from server.commands import courses, doctor, people, proxying, serving, upkeep
+from server.commands import audits, courses, doctor, people, proxying, serving, sessions, timetable, upkeep
 from server.commands.grammar import Command, Grammar
 from server.settings import BadSettings, Settings, read
 from terminals.errors import TerminalsError
@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="First time on a machine: migrate, lxd setup, user add (or seed --demo), doctor, serve.",
     )
     grammar = Grammar(top)
-    for part in (serving, proxying, upkeep, courses, people, doctor):
+    for part in (serving, proxying, upkeep, courses, timetable, people, sessions, audits, doctor):
         part.add_to(grammar)
     return top
 

@@ -31,6 +31,8 @@ def routes() -> list[web.RouteDef]:
     return [
         web.post("/api/login", login),
         web.post("/api/logout", logout),
+        web.post("/api/logout/everywhere", logout_everywhere),
+        web.post("/api/password", set_password),
         web.get("/api/me", me),
         web.get("/api/lessons", lessons),
         web.post("/api/sessions", start_session),
@@ -53,6 +55,20 @@ async def login(request: web.Request) -> web.Response:
         raise Invalid("Send {email, password}")
     user = await auth.sign_in(request, email, password)
     return web.json_response({"user": _user(user)})
+
+
+async def set_password(request: web.Request) -> web.Response:
+    body = await read_body(request)
+    token, password = body.get("token"), body.get("password")
+    if not isinstance(token, str) or not isinstance(password, str):
+        raise Invalid("Send {token, password}")
+    await auth.set_password(request, token, password)
+    return web.Response(status=204)
+
+
+async def logout_everywhere(request: web.Request) -> web.Response:
+    await auth.sign_out_everywhere(request)
+    return await logout(request)
 
 
 async def logout(request: web.Request) -> web.Response:

@@ -13,6 +13,7 @@ from redis.backoff import NoBackoff
 
 from server import api, auth, classroom, drain, health, homes, keys, metrics, middlewares, pages, teaching, ws
 from server.jobs import running
+from server.links import Links
 from server.passwords import Passwords
 from server.settings import Settings
 from server.tickets import Tickets
@@ -72,6 +73,7 @@ def build(settings: Settings) -> web.Application:
     app[keys.METRICS] = metrics.Metrics()
     # Files are read here, before the loop runs: nothing may block it later.
     app[keys.HOLDER] = Holder.load(settings.holder_path)
+    app[keys.LINKS] = Links(settings.secret_key, settings.public_url)
     app[keys.TICKETS] = Tickets(settings.secret_key)
     app[pages.BUNDLE] = pages.Bundle(settings.static_dir)
     app.cleanup_ctx.extend([_redis, _passwords, _store, _core, _jobs, _world])

@@ -17,8 +17,9 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from server import keys
+from server.passwords import LONGEST as LONGEST_PASSWORD
 from server.settings import Settings
-from terminals.errors import Conflict, Invalid, TerminalsError, Unavailable
+from terminals.errors import Conflict, Ended, Invalid, TerminalsError, Unavailable
 from terminals.store.users import User
 
 log = structlog.get_logger(__name__)
@@ -80,7 +81,7 @@ async def sign_in(request: web.Request, email: str, password: str) -> User:
         BadCredentials, TooManyAttempts, Unavailable.
     """
     app = request.app
-    if not email or not password or len(email) > 254 or len(password) > 1024:
+    if not email or not password or len(email) > 254 or len(password) > LONGEST_PASSWORD:
         raise Invalid("Say your e-mail address and your password", code="bad_credentials")
     for name, limit in _counters(request, email).items():
         await ration(request, name, limit)
@@ -98,6 +99,34 @@ async def sign_in(request: web.Request, email: str, password: str) -> User:
     await _forgive(request, email)
     log.info("signed_in", user=user.id)
     return user
+
+
+async def set_password(request: web.Request, token: str, password: str) -> None:
+    """By an administrator's link; ends every sign-in of that user and closes their sockets.
+
+    Raises:
+        Ended: the link was used, is too old, or was never ours.
+        Invalid: the password can't be one. TooManyAttempts, Unavailable.
+    """
+    app = request.app
+    await ration(request, f"link:{client(request)}", ATTEMPTS * 5)
+    links, users = app[keys.LINKS], app[keys.STORE].users
+    whose = links.whose(token)
+    user = await users.by_id(whose) if whose is not None else None
+    if user is None or not links.valid(token, user):
+        raise _spent()
+    if not await users.change_password(user, await app[keys.PASSWORDS].hash(password)):
+        raise _spent()
+    await app[keys.BUS].notify("revoked", str(user.id))
+    log.info("password_set", user=user.id)
+
+
+async def sign_out_everywhere(request: web.Request) -> None:
+    """Voids every sign-in and ticket of the request's user and closes their sockets."""
+    user = await signed_in(request)
+    await request.app[keys.STORE].users.revoke(user.email)
+    await request.app[keys.BUS].notify("revoked", str(user.id))
+    log.info("signed_out_everywhere", user=user.id)
 
 
 async def forget(request: web.Request) -> None:
@@ -238,6 +267,10 @@ async def _forgive(request: web.Request, email: str) -> None:
             await redis.delete(origin)
     except (RedisError, OSError) as error:
         raise _redis_away() from error
+
+
+def _spent() -> Ended:
+    return Ended("This link was used already, or is too old. Ask whoever sent it for a new one", code="link_spent")
 
 
 def _redis_away() -> Unavailable:

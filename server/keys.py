@@ -3,6 +3,7 @@
 from aiohttp import web
 from redis.asyncio import Redis
 
+from server.links import Links
 from server.metrics import Metrics
 from server.passwords import Passwords
 from server.settings import Settings
@@ -48,4 +49,5 @@ FEEDS = web.AppKey("feeds", Feeds)
 PRESENCE = web.AppKey("presence", Presence)
 METRICS = web.AppKey("metrics", Metrics)
 PASSWORDS = web.AppKey("passwords", Passwords)
+LINKS = web.AppKey("links", Links)
 TICKETS = web.AppKey("tickets", Tickets)

@@ -103,6 +103,7 @@ def routes() -> list[web.RouteDef]:
     return [
         web.get("/", lessons),
         web.get("/signin", signin),
+        web.get("/password", password),
         web.get(f"/sessions/{{id:{ID}}}", lab),
         web.get(f"/courses/{{id:{COURSE}}}", course),
         web.get(f"/courses/{{id:{COURSE}}}/help", help_given),
@@ -112,6 +113,10 @@ def routes() -> list[web.RouteDef]:
 
 async def signin(request: web.Request) -> web.Response:
     return _shell(request, "signin", "Sign in")
+
+
+async def password(request: web.Request) -> web.Response:
+    return _shell(request, "password", "Set your password")
 
 
 async def lessons(request: web.Request) -> web.Response:

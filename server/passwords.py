@@ -8,12 +8,18 @@ from typing import TypeVar
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from terminals.errors import Invalid
+
 T = TypeVar("T")
 
 THREADS = 2
 """Each hash takes a core for some 50 ms and 64 MiB: a class that signs in at once waits in line and starves no terminal."""
 NOBODY = "$argon2id$v=19$m=65536,t=3,p=4$kK74s2YXVl3IRSi6/haepg$sLnHfS/bTxBedPlNWH2KsQnZPWhcluFYB2G1bGkDd2s"
 """Nobody's: what was hashed is forgotten. Checked against when the address is unknown, so that both take as long."""
+
+
+SHORTEST, LONGEST = 8, 1024
+"""Characters."""
 
 
 class Passwords:
@@ -27,6 +33,14 @@ class Passwords:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     async def hash(self, password: str) -> str:
+        """What is kept of it.
+
+        Raises:
+            Invalid: it is too short, or too long.
+        """
+        if not SHORTEST <= len(password) <= LONGEST:
+            message = f"A password has {SHORTEST} to {LONGEST} characters"
+            raise Invalid(message, code="bad_password")
         return await self._run(self._hasher.hash, password)
 
     async def matches(self, password_hash: str | None, password: str) -> bool:

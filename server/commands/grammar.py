@@ -2,10 +2,12 @@
 
 import argparse
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from server.settings import Settings
 
+MOMENT = "with its zone, like 2026-12-01T10:00+01:00"
 Command = Callable[[Settings, argparse.Namespace], int | None]
 
 
@@ -24,3 +26,14 @@ class Grammar:
     def group(self, name: str, text: str) -> "Grammar":
         """Commands of two words."""
         return Grammar(self._commands.add_parser(name, help=text, description=text))
+
+
+def moment(text: str) -> datetime:
+    """An argument's type."""
+    try:
+        found: datetime | None = datetime.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or found.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"say a moment {MOMENT}")
+    return found

@@ -1,6 +1,7 @@
 """Opened: the store, for as long as a command works with it."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
@@ -26,3 +27,10 @@ async def opened(settings: Settings) -> AsyncIterator[tuple[Store, Passwords]]:
             yield Store.over(database, settings.limits), passwords
         finally:
             passwords.close()
+
+
+def known(found: bool, what: str) -> int:
+    """The exit status of a command about `what`, which says so where there is no such thing."""
+    if not found:
+        print(f"There is no {what}", file=sys.stderr)
+    return 0 if found else 1

@@ -6,7 +6,8 @@ import sys
 
 from server import app
 from server.commands.grammar import Grammar
-from server.commands.opened import with_store
+from server.commands.opened import known, with_store
+from server.links import Links
 from server.passwords import Passwords
 from server.settings import Settings
 from terminals.errors import Conflict
@@ -27,15 +28,14 @@ def add_to(grammar: Grammar) -> None:
     users.add("list", list_users, "List everybody.")
     revoking = users.add("revoke", revoke_user, "End every sign-in of a user and close their sockets.")
     deleting = users.add("delete", delete_user, "End a user's labs and delete them.")
-    for each in (revoking, deleting):
+    text = "Print a link with which a user sets a new password, once, within three days; they are signed out everywhere then."
+    linking = users.add("link", link_user, text)
+    for each in (revoking, deleting, linking):
         each.add_argument("email")
 
 
 def add_user(settings: Settings, arguments: argparse.Namespace) -> int:
     password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
-    if len(password) < 8:
-        print("The password must have at least 8 characters", file=sys.stderr)
-        return 2
 
     async def work(store: Store, passwords: Passwords) -> None:
         password_hash = await passwords.hash(password)
@@ -67,7 +67,20 @@ def revoke_user(settings: Settings, arguments: argparse.Namespace) -> int:
             await redis.aclose()
 
     with_store(settings, work)
-    return _known(found[0] is not None, arguments.email)
+    return known(found[0] is not None, f"user {arguments.email}")
+
+
+def link_user(settings: Settings, arguments: argparse.Namespace) -> int:
+    found: list[bool] = []
+
+    async def work(store: Store, _passwords: Passwords) -> None:
+        user = await store.users.by_email(arguments.email)
+        found.append(user is not None)
+        if user is not None:
+            print(Links(settings.secret_key, settings.public_url).make(user))
+
+    with_store(settings, work)
+    return known(found[0], f"user {arguments.email}")
 
 
 def delete_user(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -83,10 +96,4 @@ def delete_user(settings: Settings, arguments: argparse.Namespace) -> int:
             raise Conflict(message) from error
 
     with_store(settings, work)
-    return _known(found[0], arguments.email)
-
-
-def _known(found: bool, email: str) -> int:
-    if not found:
-        print(f"There is no user {email}", file=sys.stderr)
-    return 0 if found else 1
+    return known(found[0], f"user {arguments.email}")

@@ -10,6 +10,7 @@ from terminals.store.courses import Courses
 from terminals.store.database import Database
 from terminals.store.hands import Hands
 from terminals.store.kept import Kept
+from terminals.store.ledger import Ledger
 from terminals.store.lessons import Lessons
 from terminals.store.lives import Lives
 from terminals.store.promises import Promises
@@ -37,6 +38,7 @@ class Store:
     kept: Kept
     acts: Acts
     promises: Promises
+    ledger: Ledger
 
     @classmethod
     def over(cls, database: Database, limits: Limits = DEFAULTS) -> "Store":
@@ -56,4 +58,5 @@ class Store:
             Kept(database),
             Acts(database),
             Promises(database, limits),
+            Ledger(database),
         )

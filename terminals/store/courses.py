@@ -52,6 +52,30 @@ class Courses:
             ON CONFLICT (id) DO UPDATE SET title = $2, join_code = $3"""
         await self._database.run(sql, course, title, join_code)
 
+    async def name(self, course: str, title: str) -> None:
+        """Adds a course that nobody can join by a code, or retitles it."""
+        sql = "INSERT INTO courses (id, title) VALUES ($1, $2) ON CONFLICT (id) DO UPDATE SET title = $2"
+        await self._database.run(sql, course, title)
+
+    async def set_code(self, course: str, code: str | None) -> None:
+        """With which people enrol themselves; None: nobody does."""
+        await self._database.run("UPDATE courses SET join_code = $2 WHERE id = $1", course, code)
+
+    async def is_there(self, course: str) -> bool:
+        return bool(await self._database.value("SELECT count(*) FROM courses WHERE id = $1", course))
+
+    async def all(self) -> list[dict[str, str | int | None]]:
+        """id, title, code, instructors, students, lessons and live labs of each, by id."""
+        sql = """
+            SELECT c.id, c.title, c.join_code AS code,
+                (SELECT count(*) FROM enrolments e WHERE e.course_id = c.id AND e.role = 'instructor') AS instructors,
+                (SELECT count(*) FROM enrolments e WHERE e.course_id = c.id AND e.role = 'student') AS students,
+                (SELECT count(*) FROM lessons l WHERE l.course_id = c.id) AS lessons,
+                (SELECT count(*) FROM sessions s JOIN lessons l ON l.id = s.lesson_id
+                    WHERE l.course_id = c.id AND s.state <> 'ended') AS live
+            FROM courses c ORDER BY c.id"""
+        return [dict(row) for row in await self._database.fetch(sql)]
+
     async def limit(self, course: str, limits: Mapping[str, str | int | None]) -> None:
         """Its limits, by name, for lessons that say nothing; those that aren't named are the deployment's."""
         sql = "UPDATE courses SET memory = $2, cpu = $3, processes = $4, disk = $5, output = $6 WHERE id = $1"

@@ -1,6 +1,7 @@
 """Sessions: one student's run of one lesson; forward only, starting → live → ended."""
 
 from dataclasses import dataclass
+from typing import Any
 
 from terminals.capacity import UNKNOWN, Room
 from terminals.limits import Limits
@@ -280,6 +281,16 @@ class Sessions:
             SELECT before.state FROM before"""
         found: str | None = await self._database.value(sql, session, *(error or (None, None)), by, starter)
         return found
+
+    async def all(self, course: str | None = None) -> list[dict[str, Any]]:
+        """id, state, age in seconds, user, course, lesson, container and terminals of those that haven't ended."""
+        sql = """
+            SELECT s.id, s.state, round(extract(epoch FROM now() - s.created_at))::int AS age, u.email, l.course_id,
+                l.id AS lesson, c.name AS container, (SELECT count(*) FROM terminals t WHERE t.session_id = s.id) AS terminals
+            FROM sessions s JOIN lessons l ON l.id = s.lesson_id JOIN users u ON u.id = s.user_id
+            LEFT JOIN containers c ON c.session_id = s.id
+            WHERE s.state <> 'ended' AND ($1::text IS NULL OR l.course_id = $1) ORDER BY s.created_at"""
+        return [dict(row) for row in await self._database.fetch(sql, course)]
 
     async def running(self, email: str) -> list[str]:
         """Of the user with this address."""

@@ -48,6 +48,20 @@ class Users:
         """Keeps a stronger hash of the same password."""
         await self._database.run("UPDATE users SET password_hash = $2 WHERE id = $1", user, password_hash)
 
+    async def add(self, email: str, name: str, password_hash: str) -> tuple[int, bool]:
+        """(id, whether there was nobody with this e-mail): who is known already stays as they are."""
+        sql = """
+            WITH added AS (
+                INSERT INTO users (email, name, password_hash) VALUES ($1, $2, $3) ON CONFLICT (email) DO NOTHING RETURNING id)
+            SELECT id, true AS fresh FROM added UNION ALL SELECT id, false FROM users WHERE email = $1 LIMIT 1"""
+        row = await self._database.row(sql, email.strip().lower(), name, password_hash)
+        return row["id"], row["fresh"]
+
+    async def change_password(self, user: User, password_hash: str) -> bool:
+        """Voids every sign-in, too. False: it has been changed since `user` was read."""
+        sql = "UPDATE users SET password_hash = $2, revoked_before = now() WHERE id = $1 AND password_hash = $3"
+        return bool(await self._database.run(sql, user.id, password_hash, user.password_hash))
+
     async def revoke(self, email: str) -> int | None:
         """Voids every sign-in and ticket made until now. Returns the user's id, or None for an unknown address."""
         sql = "UPDATE users SET revoked_before = now() WHERE email = $1 RETURNING id"

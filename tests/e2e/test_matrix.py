@@ -38,6 +38,8 @@ class Rule:
 API: dict[tuple[str, str], Rule] = {
     ("POST", "/api/login"): Rule(ANYBODY, 401, {"email": "nobody@example.test", "password": "wrong-wrong"}),
     ("POST", "/api/logout"): Rule(ANYBODY, 204, spoils=True),
+    ("POST", "/api/logout/everywhere"): Rule(SIGNED_IN, 204, spoils=True),
+    ("POST", "/api/password"): Rule(ANYBODY, 410, {"token": "W10.AAAA", "password": "long-enough"}),
     ("GET", "/api/me"): Rule(SIGNED_IN),
     ("GET", "/api/lessons"): Rule(SIGNED_IN),
     ("GET", "/api/courses"): Rule(SIGNED_IN),
@@ -68,6 +70,7 @@ API: dict[tuple[str, str], Rule] = {
 PAGES: dict[tuple[str, str], Rule] = {
     ("GET", "/"): Rule(SIGNED_IN),
     ("GET", "/signin"): Rule(ANYBODY),
+    ("GET", "/password"): Rule(ANYBODY),
     ("GET", "/sessions/{id}"): Rule(STUDENT),
     ("GET", "/courses/{course}"): Rule(INSTRUCTOR),
     ("GET", "/courses/{course}/help"): Rule(INSTRUCTOR),

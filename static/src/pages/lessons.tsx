@@ -3,7 +3,7 @@
 import { useEffect, useState } from "preact/hooks";
 import { api, type ApiError, asApiError, type Course, goToSignIn, keepSignedIn, type Lesson, sessionPath } from "../ui/api.ts";
 import { text } from "../ui/strings.ts";
-import { Account, announce, ErrorNote, Header, show } from "../ui/ui.tsx";
+import { Account, announce, ErrorNote, Header, show, SignOutEverywhere } from "../ui/ui.tsx";
 import "../css/pages.css";
 
 type LessonState = "new" | "starting" | "running" | "done";
@@ -188,6 +188,7 @@ function Lessons() {
         {nothing && <section class="card empty"><h2>{text.lessons.emptyTitle}</h2><p>{text.lessons.empty}</p></section>}
         {lessons && byCourse(lessons).map((found) => <CourseSection key={found.course.id} {...found} />)}
         {lessons && <Join joined={load} />}
+        {lessons && <SignOutEverywhere onError={setError} />}
       </main>
     </>
   );

@@ -124,7 +124,9 @@ function kept(answer: Session): Session {
 
 export const api = {
   login: (email: string, password: string) => call<{ user: User }>("POST", "/api/login", { email, password }),
+  setPassword: (token: string, password: string) => call<null>("POST", "/api/password", { token, password }),
   logout: () => call<null>("POST", "/api/logout"),
+  logoutEverywhere: () => call<null>("POST", "/api/logout/everywhere"),
   me: () => call<{ user: User }>("GET", "/api/me"),
   lessons: () => call<{ lessons: Lesson[] }>("GET", "/api/lessons"),
   start: (lesson: string) => call<{ id: string }>("POST", "/api/sessions", { lesson }),

@@ -9,6 +9,7 @@ const english = {
   copied: "Copied.",
   ok: "OK",
   signOut: "Sign out",
+  elsewhere: { question: "Still signed in on another computer?", action: "Sign out everywhere" },
   tryAgain: "Try again",
   oneMoment: "One moment…",
   skip: "Skip to the content",
@@ -33,6 +34,19 @@ const english = {
     tooMany: (seconds: number | null) =>
       `Too many attempts. Try again ${seconds === null ? "in a few minutes" : `in ${duration(seconds)}`}.`,
     unavailable: "Signing in isn't possible right now: a part of the server is restarting. Try again in a moment.",
+  },
+
+  password: {
+    title: "Set your password",
+    forWhom: (email: string) => `For ${email}. Wherever you are signed in, you will be signed out.`,
+    label: "New password",
+    hint: "At least 8 characters. Longer is better than stranger.",
+    action: "Set password",
+    busy: "Setting it…",
+    tooShort: "At least 8 characters.",
+    done: "Your password is set. Sign in with it.",
+    signIn: "Sign in",
+    noLink: "This page needs the whole link that you were sent. Open it again from the message.",
   },
 
   lessons: {

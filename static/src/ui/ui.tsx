@@ -47,6 +47,12 @@ export function Account({ onError }: { onError: (error: ApiError) => void }) {
   );
 }
 
+/** For who forgot a sign-in somewhere: every device of theirs, this one too. What runs in their terminals goes on. */
+export function SignOutEverywhere({ onError }: { onError: (error: ApiError) => void }) {
+  const leave = () => void api.logoutEverywhere().then(() => { tellSignedOut(); goToSignIn(); }, (failure) => onError(asApiError(failure)));
+  return <p class="hint">{text.elsewhere.question} <button type="button" class="button button-quiet" onClick={leave}>{text.elsewhere.action}</button></p>;
+}
+
 const THEMES = ["system", "light", "dark"] as const;
 const THEME_MARKS = { system: "◐", light: "☀", dark: "☾" };
 
