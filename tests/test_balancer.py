@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import json
 import os
 import re
 import signal
@@ -181,3 +182,30 @@ def test_old_tls_is_refused(tls: tuple[Balancer, Server, ssl.SSLContext], versio
     done = subprocess.run(["openssl", *words], input=b"", capture_output=True, check=False, timeout=30)
     assert (done.returncode == 0) == works, done.stderr
     assert works or b"alert protocol version" in done.stderr
+
+
+async def test_one_id_leads_from_the_browser_through_nginx_to_the_calls_to_lxd(
+    make_server: Callable[..., Server], make_user: Callable[..., Any], tmp_path: Path
+) -> None:
+    port = free_port()
+    with Balancer(tmp_path / "nginx", [port]) as balancer:
+        server = make_server(PORT=str(port), PUBLIC_URL=balancer.url, LOG_LEVEL="debug")
+        server.start()
+        student: User = await make_user(balancer.url)
+        async with student.http.post("/api/sessions", json={"lesson": "tiny-system"}) as answer:
+            started, session = answer.headers["X-Request-Id"], (await answer.json())["id"]
+        await student.until(session, "live")
+        terminal = await student.first_terminal(session)
+        async with student.page(terminal) as page:
+            await page.type("echo $((6*7))\r")
+            await page.expect("\n42")
+        await student.end(session)
+    proxied = [json.loads(line) for line in (tmp_path / "nginx" / "access.log").read_text().splitlines()]
+    (socket,) = [line["request"] for line in proxied if line["path"] == f"/ws/terminals/{terminal}"]
+    assert started in [line["request"] for line in proxied]
+    lines = [json.loads(line) for line in server.log.read_text().splitlines()]
+    calls = {
+        (line["request"], line["operation"]) for line in lines if line["event"] == "lxd_called" and "request" in line
+    }
+    assert {(started, "create"), (started, "start"), (socket, "exec")} <= calls
+    assert {"viewer_attached", "viewer_detached"} <= {line["event"] for line in lines if line.get("request") == socket}

@@ -6,6 +6,7 @@ import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 from server import app, migrate, seed
 from server.commands.grammar import Grammar
@@ -32,7 +33,9 @@ def add_to(grammar: Grammar) -> None:
         "Make our storage pool, project and profile, the networks that are set, and a template of every image. Again "
         "after the host got another address: an internet lab may reach none of them."
     )
-    grammar.group("lxd", "Prepare LXD.").add("setup", setup_lxd, text)
+    setting_up = grammar.group("lxd", "Prepare LXD.").add("setup", setup_lxd, text)
+    trusting = "a client certificate (PEM) that may do all in our project and nothing elsewhere; with the rights of an administrator"
+    setting_up.add_argument("--trust", type=Path, metavar="FILE", help=trusting)
     text = "What waits for students, by image and network, and what should. Settings must be those of the instances."
     grammar.group("pool", "Containers that wait.").add("status", pool_status, text)
     containers = grammar.group("containers", "All containers of this deployment.")
@@ -59,12 +62,21 @@ def seed_database(settings: Settings, _arguments: argparse.Namespace) -> None:
     print(f"teacher@demo.test, student01@demo.test … student30@demo.test, password {seed.PASSWORD}, while DEMO=on.")
 
 
-def setup_lxd(settings: Settings, _arguments: argparse.Namespace) -> None:
+def setup_lxd(settings: Settings, arguments: argparse.Namespace) -> int:
+    try:
+        pem = arguments.trust.read_text() if arguments.trust else ""
+    except OSError as error:
+        print(f"--trust {arguments.trust}: {error.strerror}", file=sys.stderr)
+        return 2
+
     async def work() -> None:
         lxd = app.make_lxd(settings)
+        pool = (settings.lxd_pool, settings.lxd_pool_driver, settings.lxd_pool_size)
         try:
-            for made in await lxd.setup(settings.lxd_pool, settings.lxd_pool_driver, settings.lxd_pool_size):
+            for made in await lxd.setup(*pool, str(settings.door_dir) if settings.door_dir else None):
                 print(f"made {made}")
+            if pem and await lxd.trust(pem, settings.deployment):
+                print(f"trusted {arguments.trust}, for project {settings.lxd_project} only")
             for made in await app.make_networks(settings, lxd).setup():
                 print(f"made {made}")
             containers = app.make_containers(settings, lxd, Holder.load(settings.holder_path))
@@ -74,6 +86,7 @@ def setup_lxd(settings: Settings, _arguments: argparse.Namespace) -> None:
             lxd.close()
 
     asyncio.run(work())
+    return 0
 
 
 def pool_status(settings: Settings, _arguments: argparse.Namespace) -> None:

@@ -1,5 +1,8 @@
 """Hosts: LXD itself, the machines it runs on, and what a deployment needs there."""
 
+import hashlib
+import ssl
+from base64 import b64encode
 from typing import Any, cast
 
 import pylxd
@@ -79,12 +82,18 @@ class Hosts(Caller):
 
         return await self._run("leaving", call)
 
-    async def setup(self, pool: str, driver: str, size: str) -> list[str]:
-        """Makes our storage pool, project and default profile where they are missing. Returns what was made."""
-        return await self._run("setup", lambda c: self._setup(c, pool, driver, size))
+    async def setup(self, pool: str, driver: str, size: str, folder: str | None = None) -> list[str]:
+        """Makes our storage pool, project and default profile where they are missing. Returns what was made.
 
-    def _setup(self, client: pylxd.Client, pool: str, driver: str, size: str) -> list[str]:
+        Whoever may do all in the project can still take nothing of the host: no privileged container, no path of its
+        disks but `folder`, no configuration of LXC's own.
+        """
+        return await self._run("setup", lambda c: self._setup(c, pool, driver, size, folder))
+
+    def _setup(self, client: pylxd.Client, pool: str, driver: str, size: str, folder: str | None) -> list[str]:
         made = []
+        restrictions = {"restricted": "true", "restricted.devices.disk": "allow" if folder else "managed"}
+        restrictions["restricted.devices.disk.paths"] = folder or ""
         # Pools and projects are LXD's, not a project's: asked without ours.
         root = self._connect(None).api
         if not exists(root.storage_pools[pool]):
@@ -92,8 +101,14 @@ class Hosts(Caller):
             made.append(f"storage pool {pool} ({driver})")
         if not exists(root.projects[self.project]):
             features = dict.fromkeys(("features.images", "features.profiles", "features.storage.volumes"), "true")
-            root.projects.post(json={"name": self.project, "config": features, "description": "EduCenter Terminals"})
+            body = {"name": self.project, "config": features | restrictions, "description": "EduCenter Terminals"}
+            root.projects.post(json=body)
             made.append(f"project {self.project}")
+        else:
+            config = root.projects[self.project].get().json()["metadata"]["config"]
+            if any(config.get(key, "") != value for key, value in restrictions.items()):
+                root.projects[self.project].patch(json={"config": restrictions})
+                made.append(f"restrictions of project {self.project}")
         profile = {
             "description": "EduCenter: a root disk on our pool and no network",
             "config": {"boot.autostart": "false", "security.nesting": "false"},
@@ -101,6 +116,25 @@ class Hosts(Caller):
         }
         client.api.profiles["default"].put(json=profile)
         return made
+
+    async def trust(self, pem: str, name: str) -> bool:
+        """Lets whoever has this certificate's key do all in our project and nothing elsewhere. False: it was so."""
+        der = ssl.PEM_cert_to_DER_cert(pem)
+        fingerprint = hashlib.sha256(der).hexdigest()
+        body: Json = {"name": name, "type": "client", "restricted": True, "projects": [self.project]}
+
+        def call(_client: pylxd.Client) -> bool:
+            root = self._connect(None).api
+            if not exists(root.certificates[fingerprint]):
+                root.certificates.post(json={**body, "certificate": b64encode(der).decode()})
+                return True
+            known = root.certificates[fingerprint].get().json()["metadata"]
+            if all(known.get(key) == value for key, value in body.items()):
+                return False
+            root.certificates[fingerprint].put(json=body)
+            return True
+
+        return await self._run("trust", call)
 
     async def image_aliases(self) -> dict[str, str]:
         """Alias → fingerprint of the project's images."""
