@@ -61,7 +61,7 @@ async def _click(lab: Lab, server: Server, student: User, store: Store, cold: Lx
     if pooled:
         await _stocked(store, frozen=server.settings["POOL_AWAKE"] == "0")
     lab.url = server.url
-    await lab.open("/lessons")
+    await lab.open("/")
     took = await lab.start(LESSON)
     student.go_to(server.port)
     await student.end(lab.session)
