@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
 from terminals.lxd import Address, Lxd
@@ -62,7 +63,11 @@ async def _click(lab: Lab, server: Server, student: User, store: Store, cold: Lx
         await _stocked(store, frozen=server.settings["POOL_AWAKE"] == "0")
     lab.url = server.url
     await lab.open("/")
-    took = await lab.start(LESSON)
+    try:
+        took = await lab.start(LESSON)
+    except PlaywrightError as error:
+        said = await lab.page.inner_text("body")
+        raise AssertionError(f"no prompt; the page: {said[:500]}\nthe log: {server.log.read_text()[-5000:]}") from error
     student.go_to(server.port)
     await student.end(lab.session)
     await student.until(lab.session, "ended")
