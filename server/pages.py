@@ -91,7 +91,8 @@ class Bundle:
             found.append(f'rel="modulepreload" href="/static/{names["view.js"]}"')
             found += [f'rel="preload" as="font" type="font/woff2" crossorigin href="/static/{file}"' for file in fonts]
         elif page == "lessons":
-            found += [f'rel="prefetch" href="/static/{file}"' for file in (names["lab.js"], names["view.js"], *fonts)]
+            wanted = (names["lab.js"], names["view.js"], names["lab.css"], *fonts)
+            found += [f'rel="prefetch" href="/static/{file}"' for file in wanted]
         return "".join(f"<link {link}>\n" for link in found)
 
 

@@ -23,6 +23,8 @@ LEADER = 0x6564_706F
 """The advisory lock's key: ASCII "edpo"."""
 FILLS = 2
 """Containers that are warmed at the same time; students' own starts go first."""
+GRACE_S = 1.5
+"""After one was taken, while half of them still wait: its student's page loads now, and making another takes both cores."""
 BACKOFF_S = (0.0, 5.0, 15.0, 60.0)
 """Before the next try for an image and network whose last ones failed."""
 
@@ -75,6 +77,7 @@ class Pool:
         self._policy = policy
         self._admission = admission
         self._wake = asyncio.Event()
+        self._taken = 0.0
         self.stocks: dict[tuple[str, str], Stock] = {}
         """(image, network) → what waits, as this instance last saw it while it tended the pool."""
         self._troubles: dict[tuple[str, str], _Trouble] = {}
@@ -82,6 +85,7 @@ class Pool:
 
     def look(self) -> None:
         """One was taken."""
+        self._taken = time.monotonic()
         self._wake.set()
 
     async def run(self) -> None:
@@ -141,6 +145,8 @@ class Pool:
             log.info("pool_shrunk", template=template, count=dropped)
         stock = self.stocks[_key(kind)] = await containers.stock(held)
         missing = min(wanted - stock.all, FILLS)
+        if missing > 0 and 2 * stock.all >= wanted and time.monotonic() - self._taken < GRACE_S:
+            return
         # Students who wait need LXD more than those who may come.
         if missing > 0 and not self._admission.never(kind.needs) and not await self._store.sessions.starting():
             await asyncio.gather(*(self._warm(kind, template) for _ in range(missing)))

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import async_playwright
 
 from terminals.lxd import Address, Lxd
@@ -20,13 +21,15 @@ from tests.client import User
 from tests.conftest import Server
 
 IMAGE = "lab"
+READY = 2
 POOLS = {
-    "a running one waits": {"POOL_READY": "2", "POOL_AWAKE": "2"},
-    "a frozen one waits": {"POOL_READY": "2", "POOL_AWAKE": "0"},
+    "a running one waits": {"POOL_READY": str(READY), "POOL_AWAKE": str(READY)},
+    "a frozen one waits": {"POOL_READY": str(READY), "POOL_AWAKE": "0"},
     "copied from its template": {"POOL_READY": "0"},
     "cold: the template, too": {"POOL_READY": "0"},
 }
 STOCK_S = 60.0
+REST_S = 0.5
 
 
 async def clicks(student: User, count: int) -> Rows:
@@ -60,12 +63,21 @@ async def _click(lab: Lab, server: Server, student: User, store: Store, cold: Lx
         server.start()
     if pooled:
         await _stocked(store, frozen=server.settings["POOL_AWAKE"] == "0")
+    # A class begins when nothing else is being done.
+    await asyncio.sleep(REST_S)
     lab.url = server.url
-    await lab.open("/lessons")
-    took = await lab.start(LESSON)
+    await lab.open("/")
+    try:
+        took = await lab.start(LESSON)
+    except PlaywrightError as error:
+        said = await lab.page.inner_text("body")
+        raise AssertionError(f"no prompt; the page: {said[:500]}\nthe log: {server.log.read_text()[-5000:]}") from error
     student.go_to(server.port)
     await student.end(lab.session)
     await student.until(lab.session, "ended")
+    async with asyncio.timeout(STOCK_S):
+        while await store.containers.of_session(lab.session) is not None:
+            await asyncio.sleep(0.05)
     return took
 
 
@@ -73,7 +85,7 @@ async def _stocked(store: Store, *, frozen: bool) -> None:
     async with asyncio.timeout(STOCK_S):
         while True:
             stock = await store.containers.stock_of_image(IMAGE)
-            if (stock.frozen and not stock.awake) if frozen else stock.awake:
+            if (stock.frozen == READY and not stock.awake) if frozen else stock.awake == READY:
                 return
             await asyncio.sleep(0.1)
 

@@ -6,6 +6,7 @@ import { follow } from "../lab/upkeep.ts";
 import { Workspace } from "../lab/workspace.tsx";
 import { api, type ApiError, asApiError, goToSignIn, type Hand, keepSignedIn, type Lifetime, type Session } from "../ui/api.ts";
 import "../terminal/fonts.ts";
+import { asked } from "../ui/crossing.ts";
 import { text } from "../ui/strings.ts";
 import { show } from "../ui/ui.tsx";
 import "@xterm/xterm/css/xterm.css";
@@ -42,7 +43,7 @@ function useSession(id: string) {
       while (!state.stopped) {
         state.wanted = false;
         try {
-          known = await api.session(id);
+          known = await (asked(id) ?? api.session(id));
           setSession(known);
           setError(null);
           if (known.state === "ended") return;

@@ -2,6 +2,7 @@
 
 import { useEffect, useState } from "preact/hooks";
 import { api, type ApiError, asApiError, type Course, goToSignIn, keepSignedIn, type Lesson, sessionPath } from "../ui/api.ts";
+import { enterLab, prepare } from "../ui/crossing.ts";
 import { text } from "../ui/strings.ts";
 import { Account, announce, ErrorNote, Header, show, SignOutEverywhere } from "../ui/ui.tsx";
 import "../css/pages.css";
@@ -36,13 +37,18 @@ function Card({ lesson }: { lesson: Lesson }) {
     setBusy(true);
     setError(null);
     try {
-      location.assign(sessionPath((await api.start(lesson.id)).id));
+      await enterLab((await api.start(lesson.id)).id);
     } catch (failure) {
       setBusy(false);
       const refused = asApiError(failure);
       if (refused.status === 401) goToSignIn();
       setError(refused);
     }
+  };
+  const resume = (event: MouseEvent) => {
+    if (event.button !== 0 || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return; // a tab of its own, or a download
+    event.preventDefault();
+    void enterLab(lesson.session!.id);
   };
   return (
     <li class="card lesson" data-lesson={lesson.id} data-state={state}>
@@ -56,7 +62,7 @@ function Card({ lesson }: { lesson: Lesson }) {
       </p>
       {error && <ErrorNote error={error} />}
       {lesson.session
-        ? <a class="button button-primary" href={sessionPath(lesson.session.id)} aria-describedby={`lesson-${lesson.id}`}>{text.lessons.resume}</a>
+        ? <a class="button button-primary" href={sessionPath(lesson.session.id)} onClick={resume} aria-describedby={`lesson-${lesson.id}`}>{text.lessons.resume}</a>
         : <button type="button" class={state === "done" ? "button" : "button button-primary"} onClick={start} aria-disabled={busy}
             aria-describedby={`lesson-${lesson.id}`}>
             {busy ? text.lessons.starting : state === "done" ? text.lessons.again : text.lessons.start}
@@ -168,6 +174,7 @@ function Lessons() {
   useEffect(() => {
     load();
     keepSignedIn();
+    prepare();
     // Coming back by the browser's Back shows the page as it was left: ask again.
     const again = (event: PageTransitionEvent) => event.persisted && location.reload();
     const seen = () => document.visibilityState === "visible" && load();

@@ -193,8 +193,12 @@ export function tellSignedOut(): void {
   }
 }
 
+let keeping = false;
+
 /** The sign-in lives as long as pages ask for it. A failure says nothing here: the next real call will. */
 export function keepSignedIn(): void {
+  if (keeping) return; // by the page that led here
+  keeping = true;
   addEventListener("storage", (event) => { if (event.key === SIGNED_OUT) goToSignIn(); });
   setInterval(() => void api.me().catch(() => undefined), RENEW_EVERY);
 }
