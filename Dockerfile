@@ -34,7 +34,10 @@ RUN python -m venv --without-pip /opt/venv \
 FROM python:3.11-slim-bookworm AS checks
 WORKDIR /app
 COPY requirements.txt requirements-dev.txt ./
-RUN pip install --no-cache-dir --only-binary :all: -r requirements-dev.txt
+# Of the tools for development only these, in the versions that the file pins.
+RUN sed '/^-r /d' requirements-dev.txt > pins.txt \
+ && pip install --no-cache-dir --only-binary :all: -r requirements.txt -c pins.txt \
+    ruff mypy asyncpg-stubs types-psycopg2 types-requests
 COPY pyproject.toml ./
 COPY migrations migrations
 COPY terminals terminals

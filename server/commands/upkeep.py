@@ -34,7 +34,9 @@ def add_to(grammar: Grammar) -> None:
         "after the host got another address: an internet lab may reach none of them."
     )
     setting_up = grammar.group("lxd", "Prepare LXD.").add("setup", setup_lxd, text)
-    trusting = "a client certificate (PEM) that may do all in our project and nothing elsewhere; with the rights of an administrator"
+    trusting = (
+        "let this client certificate (PEM) do all in our project and nothing elsewhere; needs an administrator's rights"
+    )
     setting_up.add_argument("--trust", type=Path, metavar="FILE", help=trusting)
     text = "What waits for students, by image and network, and what should. Settings must be those of the instances."
     grammar.group("pool", "Containers that wait.").add("status", pool_status, text)
