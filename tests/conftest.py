@@ -38,6 +38,8 @@ lanes.enter()
 pytest_plugins = ["tests.holder_builds"]
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 20
+REFUSED = 2
+"""The exit status where settings or arguments are wrong: then there was no log yet."""
 ALOUD = "aloud"
 PORTS = range(12_000, 32_000)
 """Below those that the kernel gives to connections: a server's stays free while it is down."""
@@ -117,12 +119,13 @@ class Server:
 
     def _check_lines(self) -> None:
         """All that it has logged since is as docs/log-schema.json says; the last line may be cut off by its death."""
-        if self.settings["LOG_FORMAT"] != "json":
+        assert self.process is not None
+        if self.settings["LOG_FORMAT"] != "json" or self.process.returncode == REFUSED:
             return
         with self.log.open("rb") as log:
             log.seek(self._checked)
-            whole, _, _ = log.read().rpartition(b"\n")
-        self._checked += len(whole)
+            whole, end, _ = log.read().rpartition(b"\n")
+        self._checked += len(whole + end)
         check_lines(whole)
 
     def worker_pids(self) -> list[int]:

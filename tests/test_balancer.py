@@ -184,6 +184,7 @@ def test_old_tls_is_refused(tls: tuple[Balancer, Server, ssl.SSLContext], versio
     assert works or b"alert protocol version" in done.stderr
 
 
+@pytest.mark.usefixtures("alone")
 async def test_one_id_leads_from_the_browser_through_nginx_to_the_calls_to_lxd(
     make_server: Callable[..., Server], make_user: Callable[..., Any], tmp_path: Path
 ) -> None:

@@ -45,6 +45,7 @@ SERVICES = {
 EDGE = [
     {
         "settings",
+        "seal",
         "logs",
         "passwords",
         "tickets",
@@ -60,7 +61,7 @@ EDGE = [
         "signals",
         "drain",
     },
-    {"metrics", "seed"},
+    {"metrics", "seed", "links"},
     {"keys"},
     {"auth", "health"},
     {"pages", "closes"},

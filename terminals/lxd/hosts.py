@@ -105,9 +105,12 @@ class Hosts(Caller):
             root.projects.post(json=body)
             made.append(f"project {self.project}")
         else:
-            config = root.projects[self.project].get().json()["metadata"]["config"]
+            project = root.projects[self.project].get().json()["metadata"]
+            config = project["config"]
             if any(config.get(key, "") != value for key, value in restrictions.items()):
-                root.projects[self.project].patch(json={"config": restrictions})
+                # Whole: what a PATCH leaves out LXD 5.0 takes for switched off.
+                body = {"description": project["description"], "config": {**config, **restrictions}}
+                root.projects[self.project].put(json=body)
                 made.append(f"restrictions of project {self.project}")
         profile = {
             "description": "EduCenter: a root disk on our pool and no network",
