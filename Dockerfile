@@ -59,6 +59,7 @@ FROM python:3.11-slim-bookworm AS app
 # No image without lint and types passed: a builder leaves out a stage that nobody needs.
 COPY --from=checks /passed /passed
 WORKDIR /app
+COPY requirements.txt .
 COPY migrations migrations
 COPY terminals terminals
 COPY server server

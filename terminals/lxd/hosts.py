@@ -117,7 +117,11 @@ class Hosts(Caller):
             "config": {"boot.autostart": "false", "security.nesting": "false"},
             "devices": {"root": {"type": "disk", "path": "/", "pool": pool}},
         }
-        client.api.profiles["default"].put(json=profile)
+        default = client.api.profiles["default"]
+        known = default.get().json()["metadata"]
+        # Instances that are just being made refuse it.
+        if any(known[key] != value for key, value in profile.items()):
+            default.put(json=profile)
         return made
 
     async def trust(self, pem: str, name: str) -> bool:

@@ -1,6 +1,7 @@
 """Instances: containers made, started, stopped, changed and deleted."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from functools import partial
 from typing import cast
@@ -19,8 +20,12 @@ BUSY_WORDS = ("busy", "matching non-reusable operation", "already stopped", "quo
 disk kept it from tidying up."""
 BUSY_TRIES, BUSY_S = 10, 1.0
 RUNNING_WORDS = "already running"
-SLIP_WORDS, SLIPS = "bad file descriptor", 2
-"""LXD's own slip, seen once in some thousand copies while it walked through a template. It takes back what it began."""
+SLIP = re.compile(
+    "bad file descriptor|^LXD refused: Create instance from copy: .*(no such file or directory|not a directory)"
+)
+"""LXD's own slip, once in some thousand copies: while it walks through a template, a descriptor of its is closed, or is by then
+another folder's. It takes back what it began."""
+SLIPS = 2
 
 
 class Instances(Caller):
@@ -55,7 +60,7 @@ class Instances(Caller):
             try:
                 return await create()
             except Refused as error:
-                if SLIP_WORDS not in error.message:
+                if not SLIP.search(error.message):
                     raise
                 log.warning("lxd_slipped", container=name, reason=error.message)
         return await create()

@@ -124,5 +124,5 @@ async def test_signing_out_closes_the_other_pages_of_this_browser(lab: Lab, make
     await lab.start("tiny-system")
     lessons = await make_lab(lab.url, beside=lab)
     await lessons.open("/")
-    await lessons.page.get_by_role("button", name="Sign out").click()
+    await lessons.page.get_by_role("button", name="Sign out", exact=True).click()
     await lab.page.get_by_role("heading", name="Sign in").wait_for()
