@@ -38,8 +38,8 @@ lanes.enter()
 pytest_plugins = ["tests.holder_builds"]
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 20
-REFUSED = 2
-"""The exit status where settings or arguments are wrong: then there was no log yet."""
+REFUSED = (1, 2)
+"""Exit statuses where settings or arguments are wrong, or the port is taken: that is said in words, before there is a log."""
 ALOUD = "aloud"
 PORTS = range(12_000, 32_000)
 """Below those that the kernel gives to connections: a server's stays free while it is down."""
@@ -120,7 +120,7 @@ class Server:
     def _check_lines(self) -> None:
         """All that it has logged since is as docs/log-schema.json says; the last line may be cut off by its death."""
         assert self.process is not None
-        if self.settings["LOG_FORMAT"] != "json" or self.process.returncode == REFUSED:
+        if self.settings["LOG_FORMAT"] != "json" or self.process.returncode in REFUSED:
             return
         with self.log.open("rb") as log:
             log.seek(self._checked)
@@ -213,10 +213,12 @@ def make_server(seeded: None, tmp_path: Path) -> Iterator[Callable[..., Server]]
         made.append(Server(tmp_path / f"server-{next(numbers)}.log", workers, **settings))
         return made[-1]
 
-    yield make
-    for running in made:
-        if running.process is not None:
-            running.stop()
+    # Each of them, also when one ended badly: it would serve the next test's students.
+    with contextlib.ExitStack() as stack:
+        yield make
+        for running in made:
+            if running.process is not None:
+                stack.callback(running.stop)
 
 
 @pytest.fixture

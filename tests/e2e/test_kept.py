@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import os
 import subprocess
 import time
 from collections.abc import Callable
@@ -177,7 +178,7 @@ async def test_a_stop_that_comes_late_does_not_hit_who_was_restored(student: Use
     assert await look(student, session, "cat /root/rounds") == "1\r\n3\r\n5"
 
 
-async def test_a_restore_that_fails_loses_nothing(student: User, store: Store, lxd: Lxd, tmp_path: Path) -> None:
+async def test_a_restore_that_fails_loses_nothing(student: User, store: Store, lxd: Lxd) -> None:
     first, page = await shell(student, LESSON)
     await ask(page, "echo precious > /root/mine")
     await page.leave()
@@ -186,10 +187,12 @@ async def test_a_restore_that_fails_loses_nothing(student: User, store: Store, l
     second = await exchange(student, first, "reset")
     between = await store.containers.of_session(second)
     await until(lambda: rests(lxd, container))
-    (tmp_path / "there").mkdir()
-    device = ("config", "device", "add", container, "nothing", "disk", f"source={tmp_path}/there", "path=/mnt")
+    # In the one folder of the host's that the project may have devices of.
+    source = Path(os.environ["DOOR_DIR"]) / f"there-{container}"
+    source.mkdir()
+    device = ("config", "device", "add", container, "nothing", "disk", f"source={source}", "path=/mnt")
     await until(lambda: _done(*device))  # LXD may still be at its end of the stop
-    (tmp_path / "there").rmdir()
+    source.rmdir()
     third = (await student.call("POST", f"/api/sessions/{second}/restore", status=202))["id"]
     await until(lambda: _ended(student, third))
     shown = await student.call("GET", f"/api/sessions/{third}")
