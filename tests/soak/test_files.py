@@ -25,7 +25,7 @@ MIB = 1024 * 1024
 SIZE = times(1024)
 """MiB."""
 BLOCK = MIB
-GROWTH = 8 * MIB
+GROWTH = 12 * MIB
 """Of the server's own memory: buffers of both sides, whatever the file's size."""
 SAMPLE_S = 0.1
 FETCH = """
