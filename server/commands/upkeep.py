@@ -75,7 +75,9 @@ def setup_lxd(settings: Settings, arguments: argparse.Namespace) -> int:
         lxd = app.make_lxd(settings)
         pool = (settings.lxd_pool, settings.lxd_pool_driver, settings.lxd_pool_size)
         try:
-            for made in await lxd.setup(*pool, str(settings.door_dir) if settings.door_dir else None):
+            folder = str(settings.door_dir) if settings.door_dir else None
+            # An internet lab may reach none of the host's addresses, so they must be seen.
+            for made in await lxd.setup(pool, folder, sees_networks=bool(settings.network_internet)):
                 print(f"made {made}")
             if pem and await lxd.trust(pem, settings.deployment):
                 print(f"trusted {arguments.trust}, for project {settings.lxd_project} only")

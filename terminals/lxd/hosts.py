@@ -11,6 +11,9 @@ from pylxd import exceptions
 from terminals.errors import Unavailable
 from terminals.lxd.caller import Caller, Json, busy_itself, exists
 
+Pool = tuple[str, str, str]
+"""A storage pool's name and driver, and the size of its loop file; an empty one: as LXD likes."""
+
 
 class Hosts(Caller):
     """For `server lxd setup`, /readyz, doctor and capacity."""
@@ -82,18 +85,23 @@ class Hosts(Caller):
 
         return await self._run("leaving", call)
 
-    async def setup(self, pool: str, driver: str, size: str, folder: str | None = None) -> list[str]:
+    async def setup(self, pool: Pool, folder: str | None = None, *, sees_networks: bool = False) -> list[str]:
         """Makes our storage pool, project and default profile where they are missing. Returns what was made.
 
         Whoever may do all in the project can still take nothing of the host: no privileged container, no path of its
-        disks but `folder`, no configuration of LXC's own.
+        disks but `folder`, no configuration of LXC's own, and no network interface of the host's. `sees_networks`: but
+        those, for LXD shows them, and with them the host's addresses, only to whom it would give them.
         """
-        return await self._run("setup", lambda c: self._setup(c, pool, driver, size, folder))
+        restrictions = {
+            "restricted": "true",
+            "restricted.devices.disk": "allow" if folder else "managed",
+            "restricted.devices.disk.paths": folder or "",
+            "restricted.devices.nic": "allow" if sees_networks else "managed",
+        }
+        return await self._run("setup", lambda c: self._setup(c, pool, restrictions))
 
-    def _setup(self, client: pylxd.Client, pool: str, driver: str, size: str, folder: str | None) -> list[str]:
-        made = []
-        restrictions = {"restricted": "true", "restricted.devices.disk": "allow" if folder else "managed"}
-        restrictions["restricted.devices.disk.paths"] = folder or ""
+    def _setup(self, client: pylxd.Client, wanted: Pool, restrictions: dict[str, str]) -> list[str]:
+        made, (pool, driver, size) = [], wanted
         # Pools and projects are LXD's, not a project's: asked without ours.
         root = self._connect(None).api
         if not exists(root.storage_pools[pool]):
