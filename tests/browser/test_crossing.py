@@ -34,7 +34,7 @@ async def test_start_and_continue_stay_in_the_document_and_look_as_a_loaded_page
 
 
 async def test_back_leads_to_my_lessons_and_forward_into_the_lab(lab: Lab) -> None:
-    await lab.start("tiny-system")
+    await lab.start()
     pid = await lab.run("echo $$")
     await lab.page.go_back()
     await lab.page.get_by_role("heading", name="My lessons").wait_for()
@@ -53,7 +53,7 @@ async def test_what_fails_on_the_way_loads_the_page_as_ever(lab: Lab) -> None:
     await lab.page.evaluate("window.here = 'lessons'")
     # Its own question about the session has the same address but for /api: that one is let through.
     await lab.page.route("**/api/sessions/*", lambda route: route.continue_())
-    await lab.start("tiny-system")
+    await lab.start()
     assert await lab.page.evaluate("window.here") is None
     assert await lab.run("echo $((6*7))") == "42"
 
