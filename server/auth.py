@@ -109,11 +109,12 @@ async def set_password(request: web.Request, token: str, password: str) -> None:
         Invalid: the password can't be one. TooManyAttempts, Unavailable.
     """
     app = request.app
-    await ration(request, f"link:{client(request)}", ATTEMPTS * 5)
     links, users = app[keys.LINKS], app[keys.STORE].users
     whose = links.whose(token)
     user = await users.by_id(whose) if whose is not None else None
     if user is None or not links.valid(token, user):
+        # Only these: a whole class sets its passwords from one address within minutes.
+        await ration(request, f"link:{client(request)}", ATTEMPTS * 5)
         raise _spent()
     if not await users.change_password(user, await app[keys.PASSWORDS].hash(password)):
         raise _spent()

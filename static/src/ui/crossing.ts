@@ -8,6 +8,7 @@ import { announce } from "./ui.tsx";
 const PATIENCE = 5000; // ms
 
 let shown = location.pathname; // whose page this document is
+let underWay = false; // a second click must not take away what the first one showed
 let first: { id: string; answer: Promise<Session> } | null = null;
 
 addEventListener("popstate", () => { if (location.pathname !== shown) location.reload(); });
@@ -31,22 +32,28 @@ export function prepare(): void {
 
 /** Shows the lab of a session here. */
 export async function enterLab(session: string): Promise<void> {
+  if (underWay) return;
+  underWay = true;
   const path = sessionPath(session);
   try {
     first = { id: session, answer: api.session(session) };
     first.answer.catch(() => undefined); // the page asks again, and says what is wrong
     const page = await fetched(path);
     const script = page.querySelector<HTMLScriptElement>('script[type="module"]')!;
-    await Promise.all([...page.querySelectorAll<HTMLLinkElement>('link[rel="stylesheet"]')].map(styled));
+    await within(Promise.all([...page.querySelectorAll<HTMLLinkElement>('link[rel="stylesheet"]')].map(styled)));
     replaceBody(page);
     history.pushState(null, "", path);
     shown = path;
     document.title = page.title;
     announce(page.title);
-    await import(script.getAttribute("src")!);
+    await within(import(script.getAttribute("src")!));
   } catch {
     location.assign(path);
   }
+}
+
+function within<T>(waited: Promise<T>): Promise<T> {
+  return Promise.race([waited, new Promise<never>((_, fail) => setTimeout(() => fail(new Error("too slow")), PATIENCE))]);
 }
 
 async function fetched(path: string): Promise<Document> {
