@@ -212,7 +212,7 @@ async def flood(page: Page) -> None:
 
 
 async def test_a_start_waits_for_an_lxd_that_is_away(
-    make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str]
+    alone: None, make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str]
 ) -> None:
     proxy, url = lxd_proxy
     server = make_server(LXD_URL=url)
@@ -227,7 +227,7 @@ async def test_a_start_waits_for_an_lxd_that_is_away(
 
 
 async def test_a_start_that_has_waited_for_lxd_too_long_fails_in_words_and_can_be_tried_again(
-    make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str], store: Store
+    alone: None, make_server: Callable[..., Server], make_user: MakeUser, lxd_proxy: tuple[Proxy, str], store: Store
 ) -> None:
     proxy, url = lxd_proxy
     server = make_server(LXD_URL=url)
