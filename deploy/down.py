@@ -40,8 +40,11 @@ def _stop(world: World) -> None:
         lxd.stop(root / "lxd")
     for name in ("island", "unarmed"):
         lxd.stop(world.state / name)
-    for namespace in namespaces.of(world.state):
+    for name in namespaces.MEMBERS:
+        lxd.stop(world.state / "cluster" / name)
+    for namespace in (*namespaces.of(world.state), *namespaces.members(world.state)):
         namespaces.remove(namespace)
+    namespaces.unbridge(world.state)
 
 
 def serves(process: processes.Process) -> str | None:

@@ -118,7 +118,7 @@ def make_admission(settings: Settings, store: Store, lxd: Lxd) -> Admission:
         settings.capacity_memory,
         size_in_bytes(settings.capacity_disk) if settings.capacity_disk else None,
     )
-    return Admission(store, lxd, settings.lxd_pool, allowed, settings.instance)
+    return Admission(store, lxd, settings.lxd_pool, allowed, settings.instance, settings.lxd_cluster_group)
 
 
 def patience(settings: Settings) -> Patience:

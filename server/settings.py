@@ -51,6 +51,8 @@ class Settings:
     lxd_pool: str
     lxd_pool_driver: str
     lxd_pool_size: str
+    lxd_cluster_group: str
+    """Labs are placed on members of this group only; empty: on all of an LXD cluster."""
     lxd_bridge: str
     """Networks of labs have bridges whose names begin so."""
     network_closed: str
@@ -205,6 +207,7 @@ def read(env: Env | None = None) -> Settings:
         lxd_pool=env.str("LXD_POOL", "educenter"),
         lxd_pool_driver=env.str("LXD_POOL_DRIVER", "btrfs"),
         lxd_pool_size=env.str("LXD_POOL_SIZE", "30GiB"),
+        lxd_cluster_group=env.str("LXD_CLUSTER_GROUP", ""),
         lxd_bridge=env.str("LXD_BRIDGE", "edu"),
         network_closed=env.str("NETWORK_CLOSED", ""),
         network_internet=env.str("NETWORK_INTERNET", ""),
@@ -329,8 +332,12 @@ def _services(s: Settings) -> list[str]:
         found.append("DATABASE_URL: say where PostgreSQL is, like postgresql://user:password@host:5432/educenter")
     if not s.redis_url.startswith(("redis://", "rediss://", "unix://")):
         found.append("REDIS_URL: say where Redis is, like redis://host:6379/0 or unix:///path/redis.sock?db=0")
-    if not s.lxd_url.startswith(("/", "unix:///", "https://")):
-        found.append("LXD_URL: say where LXD is: a socket's path like /var/lib/lxd/unix.socket, or https://host:8443")
+    urls = [url.strip() for url in s.lxd_url.split(",")]
+    if not all(url.startswith("https://") for url in urls) and not s.lxd_url.startswith(("/", "unix:///")):
+        found.append(
+            "LXD_URL: say where LXD is: a socket's path like /var/lib/lxd/unix.socket, or https://host:8443; of a cluster some "
+            "of its members', with commas between"
+        )
     if s.lxd_url.startswith("https://"):
         for name in ("lxd_cert", "lxd_key", "lxd_server_cert"):
             path = getattr(s, name)

@@ -40,6 +40,10 @@ class Member:
     memory_used: int
     disk: int
     disk_used: int
+    target: str = ""
+    """What the cluster calls it; empty: there is none."""
+    absent: str = ""
+    """Why no lab may begin on it, whatever room it has: it is offline, evacuated, or kept for others. Empty: one may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,10 @@ def room(members: list[Member], policy: Policy, bounds: Bounds = Bounds()) -> Ro
     """What these hosts have room for."""
     if not members:
         return UNKNOWN
+    absent = "; ".join(f"{member.name} {member.absent}" for member in members if member.absent)
+    members = [member for member in members if not member.absent]
+    if not members:
+        return Room(labs=0, memory=0, shortage=absent)
     labs = [bounds.labs]
     if policy.labs:
         labs.append(policy.labs)
@@ -109,8 +117,13 @@ def room(members: list[Member], policy: Policy, bounds: Bounds = Bounds()) -> Ro
     )
 
 
+def places(members: list[Member], policy: Policy) -> dict[str, int]:
+    """Those of a cluster that may have another lab, and their bytes of memory; empty: there is no cluster, or no such member."""
+    return {each.target: each.memory for each in members if each.target and not each.absent and not _ails(each, policy)}
+
+
 def _shortage(members: list[Member], policy: Policy) -> str:
-    """Where no host is well; LXD takes the one with the fewest containers, which may not be the one that is."""
+    """Where no host is well."""
     found = [_ails(member, policy) for member in members]
     return "; ".join(found) if all(found) else ""
 

@@ -364,6 +364,7 @@ class Hub:
         claim = terminal.claim
         born = terminal.birth is not None
         command = self._holder.attach(claim.terminal) if born else self._holder.start(claim.terminal, attach.size)
+        self._lxd.whereabouts.learn(claim.container, claim.member)
         open_ = partial(Exec.open, self._lxd, claim.container, command, more=more, door=self._door, gate=self._claims)
         try:
             opened = await open_(attach)

@@ -14,6 +14,7 @@ from server.commands.opened import opened, with_store
 from server.passwords import Passwords
 from server.settings import Settings
 from terminals.holder import Holder
+from terminals.labs.admission import member
 from terminals.labs.clearing import Clearing
 from terminals.labs.power import Power
 from terminals.labs.reconcile import Reconciler
@@ -84,7 +85,9 @@ def setup_lxd(settings: Settings, arguments: argparse.Namespace) -> int:
             for made in await app.make_networks(settings, lxd).setup():
                 print(f"made {made}")
             containers = app.make_containers(settings, lxd, Holder.load(settings.holder_path))
-            for image, template in (await containers.templates.prepare()).items():
+            hosts = [member(host, settings.lxd_cluster_group) for host in await lxd.hosts(settings.lxd_pool)]
+            places = [each.target for each in hosts if each.target and not each.absent]
+            for image, template in (await containers.templates.prepare(places)).items():
                 print(f"template of {image}: {template}")
         finally:
             lxd.close()
@@ -121,10 +124,12 @@ async def _show_room(settings: Settings, store: Store) -> None:
         print("LXD doesn't say what its hosts have, so only CAPACITY_LABS counts.")
         return
     gib = 1 << 30
-    print("\nhost\tcores\tmemory used\tof (GiB)\tdisk used\tof (GiB)")
+    held = await store.containers.by_member()
+    print("\nhost\tcontainers\tcores\tmemory used\tof (GiB)\tdisk used\tof (GiB)\tnew labs")
     for each in admission.members:
         sizes = (each.memory_used, each.memory, each.disk_used, each.disk)
-        print(each.name, each.cores, *(f"{size / gib:.1f}" for size in sizes), sep="\t")
+        shown = (held.get(each.target, 0), each.cores, *(f"{size / gib:.1f}" for size in sizes))
+        print(each.name, *shown, f"none: it {each.absent}" if each.absent else "yes", sep="\t")
     print(
         f"{promised.labs} containers of {room.labs} that there is room for; the pool leaves the last one to students."
     )
@@ -135,10 +140,11 @@ async def _show_room(settings: Settings, store: Store) -> None:
 
 def list_containers(settings: Settings, _arguments: argparse.Namespace) -> None:
     async def work(store: Store, _passwords: Passwords) -> None:
-        print("container\tstate\tage (s)\tsession\tuser\tlesson")
+        print("container\tstate\tage (s)\thost\tsession\tuser\tlesson")
         for each in await store.containers.all():
             state = f"{each.state}, frozen" if each.frozen else each.state
-            print(each.name, state, each.age, each.session or "-", each.user or "-", each.lesson or "-", sep="\t")
+            whose = (each.member, each.session, each.user, each.lesson)
+            print(each.name, state, each.age, *(part or "-" for part in whose), sep="\t")
 
     with_store(settings, work)
 

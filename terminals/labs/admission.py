@@ -7,9 +7,9 @@ import asyncio
 
 import structlog
 
-from terminals.capacity import ENDLESS, MANY, UNKNOWN, Bounds, Member, Policy, Room, room
+from terminals.capacity import ENDLESS, MANY, UNKNOWN, Bounds, Member, Policy, Room, places, room
 from terminals.errors import NotFound, Refused, TerminalsError
-from terminals.lxd import Json, Lxd, size_in_bytes
+from terminals.lxd import Host, Lxd, size_in_bytes
 from terminals.store import Store
 from terminals.store.lessons import Needs
 from terminals.store.promises import Promised
@@ -25,11 +25,12 @@ FIRST_S = 5.0
 class Admission:
     """One for each instance: `run` it. Where LXD doesn't tell, what it told last counts."""
 
-    def __init__(self, store: Store, lxd: Lxd, pool: str, policy: Policy, instance: str) -> None:
+    def __init__(self, store: Store, lxd: Lxd, pool: str, policy: Policy, instance: str, group: str = "") -> None:
         self.instance = instance
         self._store = store
         self._lxd = lxd
         self._pool = pool
+        self._group = group
         self.policy = policy
         self.members: list[Member] = []
         self.room: Room = UNKNOWN
@@ -52,7 +53,7 @@ class Admission:
     async def look(self) -> None:
         """Once."""
         try:
-            self.members = [_member(*found) for found in await self._lxd.resources(self._pool)]
+            self.members = [member(host, self._group) for host in await self._lxd.hosts(self._pool)]
             self.room = room(self.members, self.policy, await self._bounds())
             self.promised = await self._store.promises.all()
         except TerminalsError as error:
@@ -63,6 +64,18 @@ class Admission:
                 self.room = Room(labs=self.policy.labs)
         else:
             self._silent = False
+
+    @property
+    def places(self) -> dict[str, int]:
+        """Members of the cluster that may have another container now, and their bytes of memory; empty: LXD may choose."""
+        silent = self._lxd.whereabouts.silent
+        return {name: memory for name, memory in places(self.members, self.policy).items() if name not in silent}
+
+    @property
+    def up(self) -> list[str]:
+        """Members that answer: what waits on others is nobody's to take. Empty: there is no cluster, or LXD hasn't told."""
+        silent = self._lxd.whereabouts.silent
+        return [each.target for each in self.members if each.memory and each.target and each.target not in silent]
 
     async def first(self) -> None:
         """Until the hosts were looked at, or that takes too long."""
@@ -101,13 +114,34 @@ class Admission:
         return Bounds(labs=max(0, min(counts) - templates) if counts else MANY, memory=memory)
 
 
-def _member(name: str, hardware: Json, space: Json) -> Member:
-    memory = hardware["memory"]
+def member(host: Host, group: str) -> Member:
+    """`group`: labs are placed on its members only; empty: on all that take them."""
+    name, absent = host.member or "the host", _absent(host, group)
+    if host.hardware is None or host.space is None:
+        return Member(name, 0, 0, 0, 0, 0, host.member, absent)
+    memory = host.hardware["memory"]
     return Member(
         name=name,
-        cores=hardware["cpu"]["total"],
+        cores=host.hardware["cpu"]["total"],
         memory=memory["total"],
         memory_used=memory["used"],
-        disk=space["total"],
-        disk_used=space["used"],
+        disk=host.space["total"],
+        disk_used=host.space["used"],
+        target=host.member,
+        absent=absent,
     )
+
+
+def _absent(host: Host, group: str) -> str:
+    """As an operator has set the cluster up: https://documentation.ubuntu.com/lxd, scheduler.instance."""
+    if host.hardware is None:
+        return "doesn't answer"
+    if host.status != "Online":
+        return f"is {host.status.lower()}"
+    if host.scheduler == "manual":
+        return "takes only what is placed there by hand"
+    if group and group not in host.groups:
+        return f"isn't in the group {group}"
+    if host.scheduler == "group" and not group:
+        return "takes only what is placed by its group"
+    return ""

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -76,8 +77,12 @@ class Containers:
         """Every container's, beside its root disk."""
         self._deletions = asyncio.Semaphore(OPENINGS)
 
-    async def make(self, name: str, needs: Needs, tags: dict[str, str], say: Say, address: str | None = None) -> None:
+    async def make(
+        self, name: str, needs: Needs, tags: dict[str, str], say: Say, address: str | None = None, member: str = ""
+    ) -> None:
         """A started container `name` with the lesson's limits. Whoever calls deletes it when this fails.
+
+        `member`: of the cluster.
 
         Raises:
             Invalid: the lesson's image doesn't exist.
@@ -85,14 +90,15 @@ class Containers:
         """
         await self.networks.check(needs.network)
         await say("Preparing the lab's system", 0)
-        template = await self.templates.of(needs.image)
+        template = await self.templates.at(needs.image, member)
         await say("Making your container", 1)
+        copy = partial(self._copy, name=name, needs=needs, tags=tags, address=address, member=member)
         try:
-            await self._copy(template, name, needs, tags, address)
+            await copy(template)
         except NotFound:
             # Somebody deleted the template since we last looked.
             self.templates.forget(needs.image)
-            await self._copy(await self.templates.of(needs.image), name, needs, tags, address)
+            await copy(await self.templates.at(needs.image, member))
         await say("Starting it", 2)
         await self._lxd.start(name)
         if needs.network == CLOSED:
@@ -198,13 +204,15 @@ class Containers:
             log.warning("container_given_room", container=name)
         return grown
 
-    async def _copy(self, template: str, name: str, needs: Needs, tags: dict[str, str], address: str | None) -> None:
+    async def _copy(
+        self, template: str, *, name: str, needs: Needs, tags: dict[str, str], address: str | None, member: str
+    ) -> None:
         source = {"type": "copy", "source": template, "instance_only": True}
         config = self._config | _tagged(tags) | self._limits(needs)
         devices = {"root": self._root(needs), **self._devices}
         if (plan := self.networks.of(needs.network)) is not None and address is not None:
             devices["eth0"] = plan.device(address)
-        await self._lxd.create(name, source, config, devices)
+        await self._lxd.create(name, source, config, devices, member)
 
     async def _tell_proxy(self, name: str) -> None:
         plan = self.networks.of(CLOSED)

@@ -13,7 +13,7 @@ from terminals.labs.clearing import Clearing
 from terminals.labs.containers import Containers
 from terminals.labs.shells import Shells
 from terminals.store import Store
-from terminals.store.containers import Stock
+from terminals.store.containers import Site, Stock
 from terminals.store.lessons import Kind
 
 log = structlog.get_logger(__name__)
@@ -143,7 +143,7 @@ class Pool:
         held = (template, kind.needs.network)
         if dropped := await containers.surplus(held, wanted):
             log.info("pool_shrunk", template=template, count=dropped)
-        stock = self.stocks[_key(kind)] = await containers.stock(held)
+        stock = self.stocks[_key(kind)] = await containers.stock(held, self._admission.up)
         missing = min(wanted - stock.all, FILLS)
         if missing > 0 and 2 * stock.all >= wanted and time.monotonic() - self._taken < GRACE_S:
             return
@@ -157,18 +157,18 @@ class Pool:
 
     async def _warm(self, kind: Kind, template: str) -> None:
         began = time.monotonic()
-        plan = self._containers.networks.of(kind.needs.network)
-        block = plan.address if plan is not None else None
+        plan, admission = self._containers.networks.of(kind.needs.network), self._admission
+        site = Site(admission.places, plan.address if plan is not None else None)
         try:
-            name = await self._store.containers.warm(template, kind.needs, self._instance, self._admission.room, block)
+            made = await self._store.containers.warm(template, kind.needs, self._instance, admission.room, site)
         except TerminalsError as error:
             self._note(_key(kind), error)
             return
-        if name is None:
+        if made is None:
             return
+        name = made.name
         try:
-            address = await self._store.containers.address(name) if block is not None else None
-            await self._containers.make(name, kind.needs, {}, _quietly, address)
+            await self._containers.make(name, kind.needs, {}, _quietly, made.address, made.member)
             shell = await self._shells.begin(name)
             ready = await self._store.containers.ready(name, self._instance, shell, frozen=False)
         except TerminalsError as error:
@@ -185,12 +185,12 @@ class Pool:
             log.info("container_warmed", container=name, seconds=round(time.monotonic() - began, 1))
 
     async def _freeze(self, held: tuple[str, str]) -> None:
-        name = await self._store.containers.withdraw(held, self._instance, frozen=False)
+        name = await self._store.containers.withdraw(held, self._instance, self._admission.up, frozen=False)
         if name is not None:
             await self._move(name, frozen=True)
 
     async def _thaw(self, held: tuple[str, str]) -> None:
-        name = await self._store.containers.withdraw(held, self._instance, frozen=True)
+        name = await self._store.containers.withdraw(held, self._instance, self._admission.up, frozen=True)
         if name is not None:
             await self._move(name, frozen=False)
 

@@ -110,6 +110,11 @@ class Reconciler:
             log.error("reconcile_stopped", reason=found.too_much)
             return found
         instances = await self._lxd.instances()
+        # An evacuation moves them from one member of a cluster to another.
+        for name in await self._store.containers.move(
+            {each["name"]: each["location"] for each in instances if each["location"] != "none"}
+        ):
+            log.info("container_moved", container=name)
         await self._rest(instances)
         names = [instance["name"] for instance in instances]
         await self._store.kept.vanish(found.unkept)

@@ -14,8 +14,9 @@ from terminals.labs.chores import Chores
 from terminals.labs.clearing import Clearing
 from terminals.labs.containers import Containers
 from terminals.labs.power import Power
+from terminals.lxd import AWAY
 from terminals.store import Store
-from terminals.store.containers import Taken
+from terminals.store.containers import Site, Taken
 from terminals.store.sessions import FREED_S, Start
 from terminals.tallies import Durations
 
@@ -27,7 +28,7 @@ BEAT_S = 4.0
 REMEMBERED = 1_000
 PATIENCE_S, AGAIN_S = 180.0, 1.0
 """A start waits for LXD for so long, and looks for it so often."""
-AWAY = "The lab host is restarting; your lab starts as soon as it is back"
+DELAYED = "The lab host is restarting; your lab starts as soon as it is back"
 READY = "Getting your container ready"
 TOO_LARGE = "lesson_too_large"
 NOT_MADE = "The lab host couldn't make your container. Try again; if that doesn't help, tell your teacher"
@@ -86,7 +87,13 @@ class Starts:
         if template is None or not self._containers.networks.fresh(start.needs.network):
             return False
         taken = await self._store.containers.take_ready(
-            start.session, template, start.needs, self._instance, first=True, larger=not self._admission.full
+            start.session,
+            template,
+            start.needs,
+            self._instance,
+            self._admission.up,
+            first=True,
+            larger=not self._admission.full,
         )
         if taken is None:
             return False
@@ -145,7 +152,9 @@ class Starts:
         sessions, admission = self._store.sessions, self._admission
         while True:
             templates = self._containers.templates.all_known()
-            start = await sessions.pick(self._instance, admission.policy.at_once, admission.room, templates)
+            start = await sessions.pick(
+                self._instance, admission.policy.at_once, admission.room, templates, admission.up
+            )
             if start is None or not (words := admission.never(start.needs)):
                 break
             await self._refuse(start, words)
@@ -179,7 +188,9 @@ class Starts:
             await self._resume(start, taken)
             return
         template = await self._containers.templates.of(start.needs.image)
-        taken = await self._store.containers.take_ready(start.session, template, start.needs, self._instance)
+        taken = await self._store.containers.take_ready(
+            start.session, template, start.needs, self._instance, self._admission.up
+        )
         if taken is not None:
             self.used()
             await self._fit(start, taken=taken)
@@ -194,17 +205,21 @@ class Starts:
         except NotFound as error:
             message = "The lab's container is gone from the host, and its files with it. Start the lab again"
             raise Refused(message, code="container_gone") from error
+        except Unavailable as error:
+            # Nobody has been in it: another one, elsewhere, is as good.
+            if error.code == AWAY and taken.fresh and await self._store.containers.give_up(taken.name, start.session):
+                log.warning("container_left", container=taken.name, session=start.session, reason=error.message)
+            raise
         await self._fit(start, taken=replace(taken, frozen=False))
 
     async def _make(self, start: Start, template: str) -> None:
         plan = self._containers.networks.of(start.needs.network)
-        block = plan.address if plan is not None else None
-        name = await self._store.containers.add(start.session, template, start.needs, self._instance, block)
-        if name is None:
+        site = Site(self._admission.places, plan.address if plan is not None else None)
+        made = await self._store.containers.add(start.session, template, start.needs, self._instance, site)
+        if made is None:
             return
-        address = await self._store.containers.address(name) if block is not None else None
-        tags, say = _tags(start), partial(self._say, start)
-        making = asyncio.ensure_future(self._containers.make(name, start.needs, tags, say, address))
+        name, tags, say = made.name, _tags(start), partial(self._say, start)
+        making = asyncio.ensure_future(self._containers.make(name, start.needs, tags, say, made.address, made.member))
         try:
             await asyncio.shield(making)
         except BaseException:
@@ -277,7 +292,7 @@ class Starts:
             return
         await asyncio.sleep(AGAIN_S)
         try:
-            await self._store.sessions.put_back(start.session, self._instance, AWAY)
+            await self._store.sessions.put_back(start.session, self._instance, DELAYED)
         except TerminalsError as away:
             log.warning("session_not_put_back", session=start.session, reason=away.message)
 

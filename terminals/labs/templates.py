@@ -1,8 +1,13 @@
-"""Templates: a stopped container per image, launched once, so that unpacking, the id remap and the holder are behind it."""
+"""Templates: a stopped container per image, launched once, so that unpacking, the id remap and the holder are behind it.
+
+In a cluster each member has its own: a copy that crosses from one to another is no snapshot, and takes its time.
+"""
 
 import asyncio
+import hashlib
 import secrets
 import time
+from collections.abc import Collection
 from datetime import UTC, datetime, timedelta
 
 import structlog
@@ -30,20 +35,35 @@ class Templates:
         self._config = config
         """What every container of ours has."""
         self._known: dict[str, str] = {}
+        self._there: set[str] = set()
+        """Those that LXD has."""
         self._looked_at = 0.0
         self._making: dict[str, asyncio.Lock] = {}
 
     async def of(self, image: str) -> str:
-        """Its name; made when it is missing.
+        """Its name, which says what a copy of it is; whether it is there, `at` sees to.
 
         Raises:
             Invalid: no such image.
             Refused, Unavailable: LXD's answer.
         """
-        async with self._making.setdefault(image, asyncio.Lock()):
-            if image not in self._known:
-                self._known[image] = await self._find_or_make(image)
-            return self._known[image]
+        if image not in self._known:
+            self._known[image] = self._name(await self._fingerprint(image))
+        return self._known[image]
+
+    async def at(self, image: str, member: str = "") -> str:
+        """What is copied for containers on this member (empty: there is no cluster); made when it is missing.
+
+        Raises:
+            Invalid: no such image.
+            Refused, Unavailable: LXD's answer.
+        """
+        name = _at(await self.of(image), member)
+        async with self._making.setdefault(name, asyncio.Lock()):
+            if name not in self._there:
+                await self._find_or_make(image, name, member)
+                self._there.add(name)
+        return name
 
     def known(self, image: str) -> str | None:
         """Its name, if no question to LXD is needed for it."""
@@ -54,8 +74,10 @@ class Templates:
         return dict(self._known)
 
     def forget(self, image: str) -> None:
-        """It turned out to be gone."""
-        self._known.pop(image, None)
+        """It turned out to be gone, or another."""
+        template = self._known.pop(image, None)
+        if template is not None:
+            self._there = {name for name in self._there if not name.startswith(template)}
 
     async def refresh(self) -> None:
         """Forgets those whose image was published anew; beside the way of who waits for a prompt."""
@@ -71,14 +93,15 @@ class Templates:
             if template != self._name(aliases.get(image, "")):
                 self.forget(image)
 
-    async def prepare(self) -> dict[str, str]:
-        """Image alias → template, of every image; what earlier images, holders and killed makers left is deleted."""
-        found = {image: await self.of(image) for image in sorted(await self._lxd.image_aliases())}
+    async def prepare(self, members: Collection[str] = ()) -> dict[str, str]:
+        """Image alias → template, of every image, on each member; what earlier images, holders and makers left is deleted."""
+        images = sorted(await self._lxd.image_aliases())
+        there = {await self.at(image, member) for image in images for member in members or ("",)}
         for name in await self._lxd.names():
-            if name.startswith(("template-", "draft-")) and name not in found.values() and await self._outdated(name):
+            if name.startswith(("template-", "draft-")) and name not in there and await self._outdated(name):
                 log.info("template_deleted", template=name)
                 await self._lxd.delete(name)
-        return found
+        return {image: await self.of(image) for image in images}
 
     async def _outdated(self, name: str) -> bool:
         """A rolling deployment's older instances still copy yesterday's template; other deployments keep their own."""
@@ -91,18 +114,21 @@ class Templates:
     def _name(self, fingerprint: str) -> str:
         return f"template-{fingerprint[:12]}-{self._holder.version}"
 
-    async def _find_or_make(self, image: str) -> str:
+    async def _fingerprint(self, image: str) -> str:
         fingerprint = (await self._lxd.image_aliases()).get(image)
         if fingerprint is None:
             raise Invalid(f"The lesson's image {image!r} doesn't exist here. Tell your teacher", code="no_image")
-        name = self._name(fingerprint)
+        return fingerprint
+
+    async def _find_or_make(self, image: str, name: str, member: str) -> None:
         if name in await self._lxd.names():
-            return name
+            return
+        fingerprint = await self._fingerprint(image)
         # Made under another name, so that a template is there only when it is whole, whoever is killed meanwhile.
         draft = f"draft-{secrets.token_hex(6)}"
         log.info("template_making", image=image, template=name)
         try:
-            await self._lxd.create(draft, {"type": "image", "fingerprint": fingerprint}, self._config, {})
+            await self._lxd.create(draft, {"type": "image", "fingerprint": fingerprint}, self._config, {}, member)
             await self._lxd.start(draft)
             await self._holder.install(self._lxd, draft)
             await self._lxd.stop(draft)
@@ -117,4 +143,8 @@ class Templates:
             await asyncio.shield(self._lxd.delete(draft))
             raise
         log.info("template_made", image=image, template=name)
-        return name
+
+
+def _at(template: str, member: str) -> str:
+    """An instance's name is a label of at most 63 letters, a member's may be a host's with its domain."""
+    return f"{template}-{hashlib.sha256(member.encode()).hexdigest()[:8]}" if member else template

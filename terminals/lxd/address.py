@@ -1,17 +1,30 @@
 """Address: where LXD listens, and what proves who it is."""
 
 import ssl
-from dataclasses import dataclass
+import threading
+from dataclasses import dataclass, field
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Address:
-    """Where LXD listens: a unix socket's path, or an https address with the certificates to use."""
+    """A unix socket's path, or https addresses with the certificates to use: each member of a cluster answers for all."""
 
-    url: str
+    urls: str
+    """One, or several with commas between."""
     cert: str | None = None
     key: str | None = None
     server_cert: str | None = None
+    _at: int = 0
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def all(self) -> list[str]:
+        return [url.strip() for url in self.urls.split(",")]
+
+    @property
+    def url(self) -> str:
+        """The one that is asked."""
+        return self.all[self._at]
 
     @property
     def secure(self) -> bool:
@@ -21,6 +34,15 @@ class Address:
     def socket(self) -> str:
         """The unix socket's path."""
         return self.url.removeprefix("unix://")
+
+    def leave(self, url: str) -> bool:
+        """It doesn't answer: the next one is asked from now on. False: there is no other, or that was done already."""
+        with self._lock:
+            found = self.all
+            if len(found) == 1 or found[self._at] != url:
+                return False
+            self._at = (self._at + 1) % len(found)
+            return True
 
     def tls(self) -> ssl.SSLContext:
         """A context that trusts the pinned server certificate and nothing else.

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 from typing import TypeVar, cast
+from urllib.parse import urlsplit
 
 import pylxd
+from pylxd import exceptions
 
 from terminals.errors import NotFound
-from terminals.lxd.caller import Caller, Json, exists
+from terminals.lxd.caller import Caller, Json, clustered, exists, members
 
 T = TypeVar("T")
 
@@ -21,14 +23,20 @@ class Bridges(Caller):
         )
 
     async def addresses(self) -> list[str]:
-        """Of the machine that LXD runs on, bridges of LXD's aside."""
+        """Of the machines that LXD runs on, bridges of LXD's aside."""
 
         def call(client: pylxd.Client) -> list[str]:
-            found = []
-            for network in client.api.networks.get(params={"recursion": 1}).json()["metadata"]:
-                if not network["managed"]:
-                    state = client.api.networks[network["name"]].state.get()
-                    found += [each["address"] for each in state.json()["metadata"]["addresses"]]
+            known = client.api.networks.get(params={"recursion": 1}).json()["metadata"]
+            names = {network["name"] for network in known if not network["managed"]}
+            if not clustered(client):
+                return sorted({each for name in names for each in _addresses(client, name, {})})
+            found = set()
+            for member in members(client):
+                on = {"target": member["server_name"]}
+                found.add(str(urlsplit(member["url"]).hostname))
+                cards = client.api.resources.get(params=on).json()["metadata"]["network"]["cards"] or ()
+                ports = {port["id"] for card in cards for port in card.get("ports") or ()}
+                found.update(each for name in names | ports for each in _addresses(client, name, on))
             return sorted(found)
 
         return await self._run("addresses", call)
@@ -49,8 +57,11 @@ class Bridges(Caller):
             body = {"config": config, "description": "EduCenter: made by `lxd setup`"}
             if exists(client.api.networks[name]):
                 self._wait(client, client.api.networks[name].put(json=body))
-            else:
-                self._wait(client, client.api.networks.post(json={"name": name, "type": "bridge", **body}))
+                return
+            new = {"name": name, "type": "bridge"}
+            for member in members(client) if clustered(client) else ():
+                self._wait(client, client.api.networks.post(params={"target": member["server_name"]}, json=new))
+            self._wait(client, client.api.networks.post(json={**new, **body}))
 
         await self._run("put_network", call)
 
@@ -82,3 +93,11 @@ class Bridges(Caller):
             return await self._run(operation, call)
         except NotFound:
             return None
+
+
+def _addresses(client: pylxd.Client, network: str, on: dict[str, str]) -> list[str]:
+    try:
+        state = client.api.networks[network].state.get(params=on).json()["metadata"]
+    except exceptions.NotFound:
+        return []  # not every host has one of that name
+    return [each["address"] for each in state["addresses"] or ()]

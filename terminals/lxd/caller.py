@@ -1,6 +1,7 @@
 """Caller: how LXD is called: threads, one client, what its refusals mean, and how long it took."""
 
 import asyncio
+import socket
 import threading
 import time
 from collections import Counter
@@ -8,15 +9,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import pylxd
 import requests
 import structlog
 from pylxd import exceptions
+from urllib3.connection import HTTPConnection
 
 from terminals.errors import Invalid, NotFound, Refused, Unavailable
 from terminals.lxd.address import Address
+from terminals.lxd.whereabouts import AWAY, Whereabouts, away
 from terminals.tallies import Durations
 
 log = structlog.get_logger(__name__)
@@ -27,6 +30,16 @@ QUICK = frozenset(("exec", "instance", "answers", "complaint", "outcome", "read"
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 70
 """LXD answers a wait only when the operation is done: as long as the slowest one (unpacking an image on a slow disk)."""
+SILENT_WORDS = ("Missing event connection with target cluster member", "Unable to connect to: ")
+"""How LXD says that another member of its cluster doesn't answer it."""
+ALIVE = (
+    (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 2),
+    (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
+    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 10_000),
+)
+"""A machine that lost its power says nothing any more: a call that waits for it learns so in about 10 s."""
 
 T = TypeVar("T")
 Json = dict[str, Any]
@@ -53,10 +66,12 @@ class Caller:
         self.address = address
         self.project = project
         self.calls = Calls()
+        self.whereabouts = Whereabouts()
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="lxd")
         self._quick = ThreadPoolExecutor(QUICK_THREADS, thread_name_prefix="lxd-quick")
         self._lock = threading.Lock()
         self._client: pylxd.Client | None = None
+        self._client_url = ""
 
     def close(self) -> None:
         """Lets running calls end by themselves; none is begun any more."""
@@ -70,31 +85,53 @@ class Caller:
 
     async def _run(self, operation: str, call: Callable[[pylxd.Client], T], name: str = "") -> T:
         """Runs `call` in the pool and translates what pylxd and requests raise."""
-        began, result = time.monotonic(), "ok"
+        began, result, url = time.monotonic(), "ok", self.address.url
         try:
+            self.whereabouts.check(name)
             threads = self._quick if operation in QUICK else self._threads
-            return await asyncio.get_running_loop().run_in_executor(threads, self._call, call)
+            found = await asyncio.get_running_loop().run_in_executor(threads, self._call, call)
+            self.whereabouts.heard(self.whereabouts.of(name))
+            return found
+        except Unavailable:
+            result = "unavailable"
+            raise
         except exceptions.NotFound as error:
             result = "not_found"
             raise NotFound(f"LXD has no such thing: {error}") from error
         except exceptions.LXDAPIException as error:
-            result = "refused"
-            raise _refusal(error, name) from error
+            refusal = self._refusal(error, name)
+            result = "unavailable" if refusal.code == AWAY else "refused"
+            raise refusal from error
         except (requests.RequestException, exceptions.ClientConnectionFailed, OSError) as error:
             result = "unavailable"
+            if self.address.leave(url):
+                log.warning("lxd_address_left", url=url, now=self.address.url)
             raise Unavailable("LXD doesn't answer. Running programs go on; try again in a moment") from error
         finally:
             seconds = time.monotonic() - began
             self.calls.add(operation, result, seconds)
             log.debug("lxd_called", operation=operation, container=name, result=result, ms=round(seconds * 1000))
 
+    def _refusal(self, error: exceptions.LXDAPIException, name: str) -> Refused | Invalid | Unavailable:
+        reason = str(error) or "no reason given"
+        if silent(error):
+            member = self.whereabouts.of(name)
+            self.whereabouts.hush(member)
+            return away(member)
+        if busy_itself(error):
+            return Unavailable("LXD is being restarted. Running programs go on; try again in a moment")
+        if "not authorized" in reason.lower():
+            return Unavailable("LXD answers but doesn't trust this server's certificate: add it to LXD's trust store")
+        return Refused(f"LXD refused: {reason}" + (f" (container {name})" if name else ""))
+
     def _call(self, call: Callable[[pylxd.Client], T]) -> T:
         return call(self._connected())
 
     def _connected(self) -> pylxd.Client:
-        """The one client: made when first needed, so that a server starts while LXD is down."""
+        """The one client: made when first needed, so that a server starts while LXD is down; anew at another address."""
         with self._lock:
-            if self._client is None:
+            if self._client is None or self._client_url != self.address.url:
+                self._client_url = self.address.url
                 self._client = self._connect(self.project)
             return self._client
 
@@ -106,6 +143,7 @@ class Caller:
                 self.address.url, verify=self.address.server_cert, cert=(self.address.cert, self.address.key)
             )
             session.trust_env = False
+            session.mount("https://", _Alive())
         endpoint = self.address.url if self.address.secure else self.address.socket
         return pylxd.Client(
             endpoint=endpoint, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), project=project, session=session
@@ -120,14 +158,25 @@ def exists(node: Any) -> bool:
     return True
 
 
+def clustered(client: pylxd.Client) -> bool:
+    return bool(client.api.get().json()["metadata"]["environment"]["server_clustered"])
+
+
+def members(client: pylxd.Client) -> list[Json]:
+    """Of the cluster."""
+    return cast("list[Json]", client.api.cluster.members.get(params={"recursion": 1}).json()["metadata"])
+
+
+def silent(error: exceptions.LXDAPIException) -> bool:
+    """Another member doesn't answer LXD."""
+    return any(words in str(error) for words in SILENT_WORDS)
+
+
 def busy_itself(error: exceptions.LXDAPIException) -> bool:
     return bool(error.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
 
 
-def _refusal(error: exceptions.LXDAPIException, name: str) -> Refused | Invalid | Unavailable:
-    reason = str(error) or "no reason given"
-    if busy_itself(error):
-        return Unavailable("LXD is being restarted. Running programs go on; try again in a moment")
-    if "not authorized" in reason.lower():
-        return Unavailable("LXD answers but doesn't trust this server's certificate: add it to LXD's trust store")
-    return Refused(f"LXD refused: {reason}" + (f" (container {name})" if name else ""))
+class _Alive(pylxd.client.LXDSSLAdapter):  # type: ignore[misc]  # pylxd has no types
+    def init_poolmanager(self, *words: Any, **more: Any) -> None:
+        options = [*HTTPConnection.default_socket_options, *ALIVE]
+        super().init_poolmanager(*words, **more, socket_options=options)

@@ -1,22 +1,35 @@
 """Hosts: LXD itself, the machines it runs on, and what a deployment needs there."""
 
-import hashlib
-import ssl
-from base64 import b64encode
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import pylxd
 from pylxd import exceptions
 
 from terminals.errors import Unavailable
-from terminals.lxd.caller import Caller, Json, busy_itself, exists
+from terminals.lxd.caller import Caller, Json, busy_itself, clustered, members, silent
 
-Pool = tuple[str, str, str]
-"""A storage pool's name and driver, and the size of its loop file; an empty one: as LXD likes."""
+SCHEDULER = "scheduler.instance"
+"""A member's own word on who may be placed there: all, those of a group that it is in, or nobody (manual)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A machine that LXD runs on."""
+
+    member: str
+    """Its name in the cluster; empty: there is no cluster."""
+    status: str = "Online"
+    """As LXD calls it: Online, Offline, Evacuated and the like."""
+    groups: tuple[str, ...] = ()
+    scheduler: str = "all"
+    hardware: Json | None = None
+    """None: it doesn't answer."""
+    space: Json | None = None
 
 
 class Hosts(Caller):
-    """For `server lxd setup`, /readyz, doctor and capacity."""
+    """For /readyz, doctor and capacity."""
 
     async def answers(self) -> str:
         """LXD's version.
@@ -35,22 +48,19 @@ class Hosts(Caller):
 
         return await self._run("answers", call)
 
-    async def resources(self, pool: str) -> list[tuple[str, Json, Json]]:
-        """(name, its hardware, its storage pool's space) of each host that is online."""
+    async def hosts(self, pool: str) -> list[Host]:
+        """All there are, with the storage pool's space on each."""
 
-        def call(client: pylxd.Client) -> list[tuple[str, Json, Json]]:
-            def get(path: Any, target: str) -> Json:
-                params = {"target": target} if target else {}
-                return cast("Json", path.get(params=params).json()["metadata"])
+        def call(client: pylxd.Client) -> list[Host]:
+            if not clustered(client):
+                return [_host(client, pool, {})]
+            return [_host(client, pool, member) for member in members(client)]
 
-            names = [""]
-            if client.api.get().json()["metadata"]["environment"]["server_clustered"]:
-                members = client.api.cluster.members.get(params={"recursion": 1}).json()["metadata"]
-                names = [member["server_name"] for member in members if member["status"] == "Online"]
-            space = client.api.storage_pools[pool].resources
-            return [(name or "the host", get(client.api.resources, name), get(space, name)["space"]) for name in names]
-
-        return await self._run("resources", call)
+        found = await self._run("hosts", call)
+        for host in found:
+            # LXD itself takes 20 s to call it offline.
+            (self.whereabouts.heard if host.hardware else self.whereabouts.hush)(host.member)
+        return found
 
     async def server_record(self) -> Json:
         """What LXD says of itself: version, extensions, drivers."""
@@ -68,10 +78,6 @@ class Hosts(Caller):
 
         return await self._run(kind, call)
 
-    async def project_record(self) -> Json:
-        """Of our project: its configuration and what uses it."""
-        return await self._run("project", lambda c: cast("Json", c.api.projects[self.project].get().json()["metadata"]))
-
     async def leaving(self) -> bool:
         """Whether LXD was told to stop, or has only just begun: it answers, but what is asked of it must wait."""
 
@@ -85,72 +91,6 @@ class Hosts(Caller):
 
         return await self._run("leaving", call)
 
-    async def setup(self, pool: Pool, folder: str | None = None, *, sees_networks: bool = False) -> list[str]:
-        """Makes our storage pool, project and default profile where they are missing. Returns what was made.
-
-        Whoever may do all in the project can still take nothing of the host: no privileged container, no path of its
-        disks but `folder`, no configuration of LXC's own, and no network interface of the host's. `sees_networks`: but
-        those, for LXD shows them, and with them the host's addresses, only to whom it would give them.
-        """
-        restrictions = {
-            "restricted": "true",
-            "restricted.devices.disk": "allow" if folder else "managed",
-            "restricted.devices.disk.paths": folder or "",
-            "restricted.devices.nic": "allow" if sees_networks else "managed",
-        }
-        return await self._run("setup", lambda c: self._setup(c, pool, restrictions))
-
-    def _setup(self, client: pylxd.Client, wanted: Pool, restrictions: dict[str, str]) -> list[str]:
-        made, (pool, driver, size) = [], wanted
-        # Pools and projects are LXD's, not a project's: asked without ours.
-        root = self._connect(None).api
-        if not exists(root.storage_pools[pool]):
-            root.storage_pools.post(json={"name": pool, "driver": driver, "config": {"size": size} if size else {}})
-            made.append(f"storage pool {pool} ({driver})")
-        if not exists(root.projects[self.project]):
-            features = dict.fromkeys(("features.images", "features.profiles", "features.storage.volumes"), "true")
-            body = {"name": self.project, "config": features | restrictions, "description": "EduCenter Terminals"}
-            root.projects.post(json=body)
-            made.append(f"project {self.project}")
-        else:
-            project = root.projects[self.project].get().json()["metadata"]
-            config = project["config"]
-            if any(config.get(key, "") != value for key, value in restrictions.items()):
-                # Whole: what a PATCH leaves out LXD 5.0 takes for switched off.
-                body = {"description": project["description"], "config": {**config, **restrictions}}
-                root.projects[self.project].put(json=body)
-                made.append(f"restrictions of project {self.project}")
-        profile = {
-            "description": "EduCenter: a root disk on our pool and no network",
-            "config": {"boot.autostart": "false", "security.nesting": "false"},
-            "devices": {"root": {"type": "disk", "path": "/", "pool": pool}},
-        }
-        default = client.api.profiles["default"]
-        known = default.get().json()["metadata"]
-        # Instances that are just being made refuse it.
-        if any(known[key] != value for key, value in profile.items()):
-            default.put(json=profile)
-        return made
-
-    async def trust(self, pem: str, name: str) -> bool:
-        """Lets whoever has this certificate's key do all in our project and nothing elsewhere. False: it was so."""
-        der = ssl.PEM_cert_to_DER_cert(pem)
-        fingerprint = hashlib.sha256(der).hexdigest()
-        body: Json = {"name": name, "type": "client", "restricted": True, "projects": [self.project]}
-
-        def call(_client: pylxd.Client) -> bool:
-            root = self._connect(None).api
-            if not exists(root.certificates[fingerprint]):
-                root.certificates.post(json={**body, "certificate": b64encode(der).decode()})
-                return True
-            known = root.certificates[fingerprint].get().json()["metadata"]
-            if all(known.get(key) == value for key, value in body.items()):
-                return False
-            root.certificates[fingerprint].put(json=body)
-            return True
-
-        return await self._run("trust", call)
-
     async def image_aliases(self) -> dict[str, str]:
         """Alias → fingerprint of the project's images."""
 
@@ -159,3 +99,27 @@ class Hosts(Caller):
             return {alias["name"]: alias["target"] for alias in found}
 
         return await self._run("image_aliases", call)
+
+
+def _host(client: pylxd.Client, pool: str, member: Json) -> Host:
+    name = member.get("server_name", "")
+
+    def get(path: Any) -> Json:
+        return cast("Json", path.get(params={"target": name} if name else {}).json()["metadata"])
+
+    host = Host(
+        name,
+        member.get("status", "Online"),
+        tuple(member.get("groups", ())),
+        member.get("config", {}).get(SCHEDULER) or "all",
+    )
+    if host.status == "Offline":
+        return host
+    try:
+        return replace(
+            host, hardware=get(client.api.resources), space=get(client.api.storage_pools[pool].resources)["space"]
+        )
+    except exceptions.LXDAPIException as error:
+        if not silent(error):
+            raise
+        return host

@@ -46,16 +46,37 @@ class Instances(Caller):
         def call(client: pylxd.Client) -> list[Json]:
             return cast("list[Json]", client.api.instances.get(params={"recursion": 1}).json()["metadata"])
 
-        return await self._run("instances", call)
+        found = await self._run("instances", call)
+        for each in found:
+            self.whereabouts.learn(each["name"], each["location"])
+        return found
 
     async def instance(self, name: str) -> Json:
         """LXD's record: status, config, devices and the like."""
-        return await self._run("instance", lambda c: cast("Json", c.api.instances[name].get().json()["metadata"]))
+        found = await self._run("instance", lambda c: cast("Json", c.api.instances[name].get().json()["metadata"]))
+        self.whereabouts.learn(name, found["location"])
+        return found
 
-    async def create(self, name: str, source: Json, config: dict[str, str], devices: dict[str, dict[str, str]]) -> None:
-        """Creates a container from an image (`{"type": "image", "alias": …}`) or as a copy (`{"type": "copy", "source": …}`)."""
+    async def create(
+        self,
+        name: str,
+        source: Json,
+        config: dict[str, str],
+        devices: dict[str, dict[str, str]],
+        member: str = "",
+    ) -> None:
+        """Creates a container from an image (`{"type": "image", "alias": …}`) or as a copy (`{"type": "copy", "source": …}`).
+
+        `member`: of the cluster; empty: LXD chooses.
+        """
         body = {"name": name, "type": "container", "source": source, "config": config, "devices": devices}
-        create = partial(self._run, "create", lambda c: self._wait(c, c.api.instances.post(json=body)), name)
+        params = {"target": member} if member else {}
+        self.whereabouts.learn(name, member)
+
+        def call(client: pylxd.Client) -> None:
+            self._wait(client, client.api.instances.post(params=params, json=body))
+
+        create = partial(self._run, "create", call, name)
         for _ in range(SLIPS):
             try:
                 return await create()

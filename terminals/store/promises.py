@@ -16,6 +16,8 @@ def in_bytes(size: str) -> str:
     return f"CASE WHEN {size} ~ '^[0-9]+ ?[kMGT]i?B$' THEN pg_size_bytes(replace({size}, 'iB', 'B')) ELSE 0 END"
 
 
+UP = "({up}::text[] = '{{}}' OR c.member = ANY({up}))"
+"""SQL: container `c` is where LXD answers."""
 AFTER_RESET = """
     EXISTS (SELECT FROM sessions r WHERE r.user_id = s.user_id AND r.lesson_id = s.lesson_id AND r.ended_by = 'reset'
         AND r.ended_at = s.created_at)"""

@@ -1,5 +1,6 @@
 """Sessions: one student's run of one lesson; forward only, starting → live → ended."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,7 +8,7 @@ from terminals.capacity import UNKNOWN, Room
 from terminals.limits import Limits
 from terminals.store.database import Database, new_id
 from terminals.store.lessons import NEEDS, Needs
-from terminals.store.promises import AFTER_RESET, GATE, MEMORY, PROMISED, in_bytes
+from terminals.store.promises import AFTER_RESET, GATE, MEMORY, PROMISED, UP, in_bytes
 
 SILENT_S = 20.0
 """Whoever starts a session says so every few seconds."""
@@ -122,13 +123,19 @@ class Sessions:
         return row["id"], row["new"]
 
     async def pick(
-        self, instance: str, at_once: int, room: Room = UNKNOWN, templates: dict[str, str] | None = None
+        self,
+        instance: str,
+        at_once: int,
+        room: Room = UNKNOWN,
+        templates: dict[str, str] | None = None,
+        up: Sequence[str] = (),
     ) -> Start | None:
         """The oldest start that nobody works on is `instance`'s now, if it is `admitted`.
 
         None: none waits, or `at_once` are under way. One whose instance hasn't been heard of for `SILENT_S` is nobody's: its
         instance died over it. Admitted is what has its room already, what a waiting container helps (`templates`: by image,
-        as far as known), and what there is room for. Nobody is overtaken: where the oldest waits for room, all do.
+        as far as known; `up`: on members of the cluster that answer), and what there is room for. Nobody is overtaken: where
+        the oldest waits for room, all do.
         """
         sql = f"""
             WITH {PROMISED},
@@ -144,7 +151,7 @@ class Sessions:
                 SELECT one.id, one.holds OR $7 AND p.labs < $5 AND p.memory + one.memory <= $6 OR EXISTS (
                     SELECT FROM containers c JOIN unnest($8::text[], $9::text[]) AS t (image, template) ON t.template = c.template
                     WHERE c.state = 'ready' AND t.image = one.image AND c.network = one.network
-                    AND {in_bytes("c.needs->>'memory'")} >= one.memory) AS admitted
+                    AND {UP.format(up="$10")} AND {in_bytes("c.needs->>'memory'")} >= one.memory) AS admitted
                 FROM one, promised p),
             picked AS (UPDATE sessions s SET started_by = $2, heard_at = now(), picked_at = coalesce(picked_at, now())
                 FROM found WHERE s.id = found.id AND found.admitted)
@@ -162,6 +169,7 @@ class Sessions:
             not room.shortage,
             list(known),
             list(known.values()),
+            list(up),
         )
         row = await self._database.row_alone(GATE, sql, self._limits.memory, *values)
         if row is None:

@@ -15,7 +15,7 @@ _CLAIM = f"""
     JOIN lessons l ON l.id = s.lesson_id JOIN courses o ON o.id = l.course_id
     WHERE t.id = $1 AND s.id = t.session_id AND s.user_id = $2 AND s.state = 'live' AND c.state = 'taken' {{more}}
     RETURNING t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth,
-        {resolved("output")}"""
+        c.member, {resolved("output")}"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,8 @@ class Claim:
     birth: bytes | None
     output: int = 0
     """Bytes per second that it may put out for long; 0: as fast as it goes."""
+    member: str = ""
+    """Of the cluster: where its container is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +97,7 @@ class Terminals:
     async def born_in(self, session: str) -> list[Claim]:
         """Those of a live session that have a pty. The claims are nobody's: their epoch is only what stands."""
         sql = """
-            SELECT t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth
+            SELECT t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth, c.member
             FROM terminals t JOIN sessions s ON s.id = t.session_id JOIN containers c ON c.session_id = s.id
             WHERE s.id = $1 AND s.state = 'live' AND c.state = 'taken' AND t.birth IS NOT NULL"""
         return [Claim(**row) for row in await self._database.fetch(sql, session)]
@@ -121,7 +123,7 @@ class Terminals:
     async def watched(self, terminal: str, user: int) -> Watched | None:
         """What there is to watch, for its student and for the instructors of the course; else, and when it isn't live, None."""
         sql = """
-            SELECT t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth,
+            SELECT t.id AS terminal, s.id AS session, s.user_id AS user, c.name AS container, t.epoch, t.birth, c.member,
                 u.name AS student, l.title AS lesson, o.id AS course, o.title AS course_title, o.assisting, s.rest
             FROM terminals t JOIN sessions s ON s.id = t.session_id JOIN containers c ON c.session_id = s.id
             JOIN users u ON u.id = s.user_id JOIN lessons l ON l.id = s.lesson_id JOIN courses o ON o.id = l.course_id
@@ -130,7 +132,8 @@ class Terminals:
         row = await self._database.row(sql, terminal, user)
         if row is None:
             return None
-        claim = Claim(*(row[name] for name in ("terminal", "session", "user", "container", "epoch", "birth")))
+        known = ("terminal", "session", "user", "container", "epoch", "birth", "member")
+        claim = Claim(**{name: row[name] for name in known})
         told = (row[name] for name in ("student", "lesson", "course", "course_title", "assisting", "rest"))
         return Watched(claim, *told)
 

@@ -131,7 +131,7 @@ async def awake(arena: Arena) -> Arena:
 
 
 async def address_of(arena: Arena, container: str) -> str:
-    return str(await arena.store.containers.address(container))
+    return str((await arena.store.containers.made(container)).address)
 
 
 @pytest.mark.parametrize("network", ["closed", "internet"])

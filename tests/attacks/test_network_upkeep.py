@@ -188,7 +188,7 @@ async def test_containers_wait_for_each_network_and_only_for_its_lessons(
 async def test_a_lab_has_its_address_again_after_a_restart(served: Server, make_user: MakeUser, store: Store) -> None:
     student = await make_user(served.url)
     session = await student.start("closed-lab")
-    address = await store.containers.address(str(await store.containers.of_session(session)))
+    address = (await store.containers.made(str(await store.containers.of_session(session)))).address
     await student.call("POST", f"/api/sessions/{session}/restart")
     async with asyncio.timeout(60):
         while not (shown := await student.call("GET", f"/api/sessions/{session}"))["terminals"] or shown["restarting"]:

@@ -9,6 +9,7 @@ import pytest
 from server.seed import COURSE
 from terminals.errors import Conflict, Invalid, Refused
 from terminals.store import Store
+from terminals.store.containers import Site
 from terminals.store.lessons import Needs, Text, Wants
 from tests.client import User
 
@@ -24,28 +25,28 @@ async def maker(store: Store) -> AsyncIterator[str]:
 
 
 async def _warm(store: Store, maker: str) -> str:
-    name = await store.containers.warm("no-template", NEEDS, maker, block=BLOCK)
-    assert name is not None
-    return name
+    made = await store.containers.warm("no-template", NEEDS, maker, site=Site(block=BLOCK))
+    assert made is not None
+    return made.name
 
 
 async def test_each_container_has_an_address_of_its_own_until_none_is_left(store: Store, maker: str) -> None:
     names = [await _warm(store, maker) for _ in range(13)]
-    found = {await store.containers.address(name) for name in names}
+    found = {(await store.containers.made(name)).address for name in names}
     assert {ip_address(str(address)) for address in found} == set(BLOCK.network.hosts()) - {BLOCK.ip}
     with pytest.raises(Refused, match=r"No address of .* is left") as refused:
         await _warm(store, maker)
     assert refused.value.code == "no_address"
-    freed = await store.containers.address(names[5])
+    freed = (await store.containers.made(names[5])).address
     await store.containers.let_go(names[5])
     with pytest.raises(Refused):
         await _warm(store, maker)  # LXD has it still
     await store.containers.forget(names[5])
-    assert await store.containers.address(await _warm(store, maker)) == freed
+    assert (await store.containers.made(await _warm(store, maker))).address == freed
 
 
 async def test_only_a_closed_lab_that_is_somebodys_is_known_to_the_proxy(store: Store, maker: str) -> None:
-    waiting = await store.containers.address(await _warm(store, maker))
+    waiting = (await store.containers.made(await _warm(store, maker))).address
     assert await store.containers.closed(str(waiting)) is None
     assert await store.containers.closed("10.99.7.200") is None
 

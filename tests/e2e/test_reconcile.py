@@ -157,8 +157,10 @@ async def test_operators_see_and_clean_the_same(
     status, listed = await command("containers", "list")
     assert status == 0
     (line,) = (line for line in listed.splitlines() if line.startswith(str(container)))
-    assert line.split("\t")[1:] == ["taken", line.split("\t")[2], session, student.email, "tiny-system"]
-    gone = await store.containers.warm("template-of-nobody", Needs("busybox", "128MiB", "1", 100, "1GiB"), "nobody")
+    assert line.split("\t")[1:] == ["taken", line.split("\t")[2], "-", session, student.email, "tiny-system"]
+    made = await store.containers.warm("template-of-nobody", Needs("busybox", "128MiB", "1", 100, "1GiB"), "nobody")
+    assert made is not None
+    gone = made.name
     await store.database.run("UPDATE containers SET heard_at = now() - interval '1 hour' WHERE name = $1", gone)
     status, told = await command("containers", "clean", "--dry-run")
     assert (status, f"{gone}\tto be deleted" in told, "Nothing was changed." in told) == (0, True, True)

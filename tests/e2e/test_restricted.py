@@ -12,31 +12,12 @@ import pytest
 import requests
 import yaml
 
+from tests.certificates import certificate
 from tests.client import PASSWORD, User
 from tests.conftest import ROOT, Server, free_port
 from tests.house import House
 
 pytestmark = pytest.mark.timeout(240)
-
-
-def certificate(folder: Path, name: str) -> tuple[str, str]:
-    """(certificate, key)."""
-    made = (str(folder / f"{name}.crt"), str(folder / f"{name}.key"))
-    words = [
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:secp384r1",
-        "-sha384",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    named = ["-subj", f"/CN={name}", "-out", made[0], "-keyout", made[1]]
-    subprocess.run(["openssl", *words, *named], check=True, capture_output=True, timeout=30)
-    return made
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,182 @@
+"""An LXD cluster of three: labs are spread, and one member that is away costs nobody elsewhere anything."""
+
+import asyncio
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server import seed
+from terminals.store import Store
+from terminals.store.database import Database
+from tests.client import Page, User
+from tests.cluster import Cluster
+from tests.conftest import ROOT, Server, password_hash
+from tests.e2e.test_main_job import ask
+
+pytestmark = pytest.mark.timeout(300)
+LESSON = "tiny-system"
+TOLD_S, BACK_S = 45.0, 60.0
+"""LXD takes 20 s to call a member offline; on a busy machine."""
+
+
+@dataclass
+class Lab:
+    """One that is open."""
+
+    student: User
+    session: str
+    page: Page
+    container: str
+    member: str
+
+
+class School:
+    """Two instances on the cluster, and students."""
+
+    def __init__(self, cluster: Cluster, store: Store, servers: list[Server]) -> None:
+        self.cluster, self.store, self.servers = cluster, store, servers
+        self._stack = AsyncExitStack()
+
+    async def student(self, at: int = 0) -> User:
+        email = f"t{secrets.token_hex(6)}@example.test"
+        user = await self.store.users.put(email, "Test Person", password_hash())
+        await self.store.courses.enrol(seed.COURSE, user, "student")
+        person = User(self.servers[at].url, email)
+        self._stack.push_async_callback(person.http.close)
+        await person.sign_in()
+        return person
+
+    async def lab(self, at: int = 0) -> Lab:
+        student = await self.student(at)
+        session = await student.start(LESSON)
+        page = student.page(await student.first_terminal(session))
+        await page.connect()
+        self._stack.push_async_callback(page.leave)
+        container = str(await self.store.containers.of_session(session))
+        return Lab(student, session, page, container, (await self.store.containers.made(container)).member)
+
+    async def labs_everywhere(self) -> dict[str, Lab]:
+        """One on each member."""
+        found: dict[str, Lab] = {}
+        while len(found) < len(self.cluster.members):
+            lab = await self.lab()
+            assert lab.member not in found, "they aren't spread"
+            found[lab.member] = lab
+        return found
+
+    async def over(self) -> None:
+        await self._stack.aclose()
+        for row in await self.store.database.fetch("SELECT id FROM sessions WHERE state <> 'ended'"):
+            await self.store.sessions.end(row["id"])
+        async with asyncio.timeout(BACK_S):
+            while await self.store.database.value("SELECT count(*) FROM containers"):
+                await asyncio.sleep(0.2)
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    made = Cluster(Path(os.environ["LXD_URL"]).parent.parent)
+    try:
+        made.raise_()
+        yield made
+    finally:
+        made.raze()
+
+
+@pytest.fixture
+async def school(cluster: Cluster, make_server: Callable[..., Server]) -> AsyncIterator[School]:
+    servers = [make_server(**cluster.environment, SWEEP_SECONDS="2") for _ in range(2)]
+    for server in servers:
+        await asyncio.to_thread(server.start)
+    async with Database.connected(cluster.environment["DATABASE_URL"]) as database:
+        school = School(cluster, Store.over(database), servers)
+        yield school
+        await school.over()
+
+
+async def until(holds: Callable[[], Any], seconds: float = BACK_S) -> float:
+    """Seconds until it holds; what it asks of the cluster is asked beside."""
+    began = time.monotonic()
+    async with asyncio.timeout(seconds):
+        while not await asyncio.to_thread(holds):
+            await asyncio.sleep(0.2)
+    return time.monotonic() - began
+
+
+def said(page: Page, words: str) -> bool:
+    return any(message["type"] == "progress" and words in message["step"] for message in page.messages)
+
+
+async def echo(page: Page) -> float:
+    began = time.monotonic()
+    mark = secrets.token_hex(4)
+    await page.type(f"echo {mark[:4]}''{mark[4:]}\r")
+    await page.expect(f"{mark}\r\n")
+    return time.monotonic() - began
+
+
+def command(school: School, *words: str) -> str:
+    done = subprocess.run(
+        (sys.executable, "-m", "server", *words),
+        cwd=ROOT,
+        env=school.servers[0].settings,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr + done.stdout
+    return done.stdout
+
+
+async def test_labs_are_spread_and_operators_see_where_and_how_much_room_each_member_has(school: School) -> None:
+    labs = await school.labs_everywhere()
+    for member, lab in labs.items():
+        assert await asyncio.to_thread(school.cluster.where, lab.container) == member
+        assert await ask(lab.page, "echo here") == "here"
+    status = await asyncio.to_thread(command, school, "pool", "status")
+    rows = {line.split("\t")[0]: line.split("\t")[1:] for line in status.splitlines() if "\t" in line}
+    for member in labs:
+        assert (rows[member][0], rows[member][-1]) == ("1", "yes"), status
+    listed = await asyncio.to_thread(command, school, "containers", "list")
+    assert all(f"\t{member}\t{lab.session}\t" in listed for member, lab in labs.items()), listed
+
+
+async def test_one_whose_cable_is_out_says_so_others_go_on_and_its_shells_are_back_whole(
+    school: School, told: Callable[[str, list[float]], None]
+) -> None:
+    labs = await school.labs_everywhere()
+    lost = labs.pop("n2")
+    pid = await ask(lost.page, "echo $$")
+    await lost.page.type("i=0; while [ $i -lt 100 ]; do i=$((i+1)); echo tick-$i; sleep 1; done\r")
+    await lost.page.expect("tick-2\r\n")
+    lost.page.messages.clear()
+    began = time.monotonic()
+    with school.cluster.cut("n2"):
+        waiting = asyncio.create_task(lost.page.until(lambda: said(lost.page, "(n2) doesn't answer"), TOLD_S))
+        echoes = [await echo(lab.page) for _ in range(20) for lab in labs.values()]
+        told("beside a member without a cable, others' echo", echoes)
+        await waiting
+        told("its page hears that the member is away", [time.monotonic() - began])
+        took = []
+        for _ in range(4):
+            began = time.monotonic()
+            fresh = await school.lab()
+            took.append(time.monotonic() - began)
+            assert fresh.member != "n2"
+            assert await ask(fresh.page, "echo elsewhere") == "elsewhere"
+        told("new labs meanwhile, to the prompt", took)
+    began = time.monotonic()
+    await lost.page.expect("tick-100\r\n", timeout=180)
+    text = lost.page.output.decode()
+    assert [text.count(f"tick-{k}\r\n") for k in range(1, 101)] == [1] * 100
+    assert await ask(lost.page, "echo $$") == pid
