@@ -14,6 +14,7 @@ from prometheus_client import (
 )
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
+from terminals.capacity import Member
 from terminals.hub import Hub
 from terminals.labs.admission import Admission
 from terminals.labs.homes import Homes
@@ -126,11 +127,24 @@ class Labs:
             memory["host_used"] = sum(member.memory_used for member in members)
         yield _gauges("capacity_labs", "Containers, and how many may be.", "what", labs)
         yield _gauges("capacity_memory_bytes", "Memory of containers.", "what", memory)
-        disk = GaugeMetricFamily("educenter_capacity_disk_bytes", "The storage pool, by host.", labels=["host", "what"])
-        for member in members:
-            disk.add_metric([member.name, "all"], member.disk)
-            disk.add_metric([member.name, "used"], member.disk_used)
-        yield disk
+        yield from _hosts(members, admission.held)
+
+
+def _hosts(members: list[Member], held: dict[str, int]) -> Iterator[Metric]:
+    """Each for itself."""
+    disk = GaugeMetricFamily("educenter_capacity_disk_bytes", "The storage pool, by host.", labels=["host", "what"])
+    memory = GaugeMetricFamily("educenter_host_memory_bytes", "Memory, by host.", labels=["host", "what"])
+    for member in members:
+        for family, whole, used in ((disk, member.disk, member.disk_used), (memory, member.memory, member.memory_used)):
+            family.add_metric([member.name, "all"], whole)
+            family.add_metric([member.name, "used"], used)
+    yield disk
+    yield memory
+    open_ = {member.name: float(not member.absent) for member in members}
+    yield _gauges("host_open", "1 where new labs may begin.", "host", open_)
+    yield _gauges(
+        "host_containers", "Containers on each host.", "host", {m.name: held.get(m.target, 0) for m in members}
+    )
 
 
 class School:

@@ -101,7 +101,7 @@ def room(members: list[Member], policy: Policy, bounds: Bounds = Bounds()) -> Ro
     absent = "; ".join(f"{member.name} {member.absent}" for member in members if member.absent)
     members = [member for member in members if not member.absent]
     if not members:
-        return Room(labs=0, memory=0, shortage=absent)
+        return Room(labs=0, shortage=absent)
     labs = [bounds.labs]
     if policy.labs:
         labs.append(policy.labs)

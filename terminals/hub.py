@@ -45,6 +45,7 @@ UNWATCH_AFTER_S = 2.0
 CLAIMS = 16
 """Terminals that are being attached at the same time: LXD's database suffers from mass opens."""
 CLOSING_SIZE = (80, 24)
+MOVING = "Your lab is being moved to another machine, its files with it. Wait a moment"
 UNKNOWN = "There is no such terminal: it was closed, or its lab has ended"
 """Somebody else's is told the same."""
 
@@ -364,7 +365,7 @@ class Hub:
         claim = terminal.claim
         born = terminal.birth is not None
         command = self._holder.attach(claim.terminal) if born else self._holder.start(claim.terminal, attach.size)
-        self._lxd.whereabouts.learn(claim.container, claim.member)
+        self._lxd.whereabouts.learn(claim.container, claim.member, maybe=True)
         open_ = partial(Exec.open, self._lxd, claim.container, command, more=more, door=self._door, gate=self._claims)
         try:
             opened = await open_(attach)
@@ -373,7 +374,7 @@ class Hub:
                 raise
             opened = await open_(attach)
         except NotFound as error:
-            raise await self._why_not(claim.terminal, claim.user) from error
+            raise await self._why_not(claim.terminal, claim.user, claim.container) from error
         except Taken as error:
             if terminal.attaches or not attach.forced:
                 raise
@@ -400,7 +401,7 @@ class Hub:
         try:
             woken = await self._containers.wake(claim.container, terminal.tell_progress)
         except NotFound as gone:
-            raise await self._why_not(claim.terminal, claim.user) from gone
+            raise await self._why_not(claim.terminal, claim.user, claim.container) from gone
         if woken:
             log.info("container_woken", container=claim.container)
         return woken
@@ -423,12 +424,15 @@ class Hub:
             # The next owner starts with the same id, which finds this holder.
             log.warning("birth_not_kept", terminal=claim.terminal, reason=error.message)
 
-    async def _why_not(self, terminal: str, user: int) -> TerminalsError:
+    async def _why_not(self, terminal: str, user: int, container: str = "") -> TerminalsError:
         state = await self._store.terminals.state(terminal, user)
         if state is None or state == "ended":
             return NotFound(UNKNOWN)
         if state == "starting":
             return Unavailable("This lab is still starting", code="starting")
+        if self._lxd.whereabouts.of(container):
+            # While LXD moves it from one member to another it has none of its name; if it is gone, its lab is ended soon.
+            return Unavailable(MOVING, code="moving")
         return Lost("This lab's container is gone from the host. End the lab and start it again")
 
     # -- ticking and letting go --------------------------------------------------------------------------------------

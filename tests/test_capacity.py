@@ -2,7 +2,9 @@
 
 import pytest
 
-from terminals.capacity import GIB, UNKNOWN, Bounds, Member, Policy, room
+from terminals.capacity import GIB, UNKNOWN, Bounds, Member, Policy, places, room
+from terminals.labs.admission import member
+from terminals.lxd import Host
 
 HOST = Member("one", cores=4, memory=16 * GIB, memory_used=4 * GIB, disk=30 * GIB, disk_used=10 * GIB)
 ALLOWED = Policy(at_once=4)
@@ -59,3 +61,38 @@ def test_what_is_short_is_said(labs: int, memory: int, words: str) -> None:
 def test_while_lxd_has_not_told_nothing_is_refused() -> None:
     assert room([], ALLOWED) is UNKNOWN
     assert UNKNOWN.never(1 << 50, 1 << 50) == ""
+
+
+HARDWARE = {"memory": {"total": 16 * GIB, "used": 4 * GIB}, "cpu": {"total": 4}}
+SPACE = {"total": 30 * GIB, "used": 10 * GIB}
+
+
+@pytest.mark.parametrize(
+    ("host", "group", "absent"),
+    [
+        (Host("n1", hardware=HARDWARE, space=SPACE), "", ""),
+        (Host("n1", "Offline"), "", "doesn't answer"),
+        (Host("n1", "Evacuated", hardware=HARDWARE, space=SPACE), "", "is evacuated"),
+        (Host("n1", scheduler="manual", hardware=HARDWARE, space=SPACE), "labs", "by hand"),
+        (Host("n1", scheduler="group", groups=("labs",), hardware=HARDWARE, space=SPACE), "", "by its group"),
+        (Host("n1", scheduler="group", groups=("labs",), hardware=HARDWARE, space=SPACE), "labs", ""),
+        (Host("n1", groups=("default",), hardware=HARDWARE, space=SPACE), "labs", "isn't in the group labs"),
+    ],
+)
+def test_labs_are_placed_where_the_cluster_s_operator_lets_them(host: Host, group: str, absent: str) -> None:
+    found = member(host, group)
+    assert absent in found.absent
+    assert bool(absent) == bool(found.absent)
+    well = Member("n2", 4, 8 * GIB, 0, 30 * GIB, 0, target="n2")
+    ill = Member("n3", 4, 8 * GIB, 0, 30 * GIB, 30 * GIB, target="n3")
+    assert places([found, well, ill], ALLOWED) == {"n2": 8 * GIB} | ({} if absent else {"n1": 16 * GIB})
+    assert room([found, well], ALLOWED).memory == (16 if absent else 48) * GIB
+
+
+def test_a_cluster_without_a_member_for_labs_is_full_and_says_why() -> None:
+    found = room(
+        [member(Host("n1", "Offline"), ""), member(Host("n2", "Evacuated", hardware=HARDWARE, space=SPACE), "")],
+        ALLOWED,
+    )
+    assert (found.labs, found.full(0, 0)) == (0, "n1 doesn't answer; n2 is evacuated")
+    assert found.never(GIB, GIB) == "", "they may come back"

@@ -246,6 +246,9 @@ async def capacity(admission: Admission) -> AsyncGenerator[Finding, None]:
         todo = "let our certificate read /1.0/resources, or set CAPACITY_LABS: only that counts now"
         yield warning(check, "LXD doesn't say what its hosts have", todo)
         return
+    for member in admission.members:
+        if member.absent:
+            yield warning("cluster", f"no lab begins on {member.name}: it {member.absent}", "lxc cluster list")
     words = (
         f"{promised.labs} containers of {room.labs}, {promised.memory >> 20} MiB promised of {room.memory >> 20} MiB"
     )

@@ -35,6 +35,8 @@ class Admission:
         self.members: list[Member] = []
         self.room: Room = UNKNOWN
         self.promised = Promised()
+        self.held: dict[str, int] = {}
+        """Containers by the member of the cluster that has them; '' where there is no cluster."""
         self.full = False
         """Somebody waits for room."""
         self._looked = asyncio.Event()
@@ -56,6 +58,7 @@ class Admission:
             self.members = [member(host, self._group) for host in await self._lxd.hosts(self._pool)]
             self.room = room(self.members, self.policy, await self._bounds())
             self.promised = await self._store.promises.all()
+            self.held = await self._store.containers.by_member()
         except TerminalsError as error:
             if not self._silent:
                 log.warning("capacity_not_seen", reason=error.message)

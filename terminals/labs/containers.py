@@ -189,7 +189,9 @@ class Containers:
         """
         try:
             await self._lxd.run(name)
-        except Refused:
+        except Refused as error:
+            # LXD doesn't say that a full disk is why.
+            log.info("container_not_started", container=name, reason=error.message)
             if not await self._give_room(name, await self._lxd.instance(name)):
                 raise
             await self._lxd.run(name)

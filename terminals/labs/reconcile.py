@@ -69,7 +69,8 @@ class Reconciler:
         Raises:
             Unavailable: LXD or PostgreSQL doesn't answer: nothing is known then.
         """
-        instances = [each for each in await self._lxd.instances() if self._ours(each)]
+        there = await self._lxd.instances()
+        instances = [each for each in there if self._ours(each)]
         rows = await self._store.containers.names()
         found = Findings()
         now = datetime.now(UTC)
@@ -83,7 +84,8 @@ class Reconciler:
             else:
                 expired = now - datetime.fromisoformat(since) > KEEP
                 (found.expired if expired else found.kept).append(name)
-        names = [instance["name"] for instance in instances]
+        # Also those on a member of the cluster that is away.
+        names = [instance["name"] for instance in there]
         found.lost = await self._store.containers.lost(names, MISSING_S)
         found.gone = await self._store.containers.gone(SILENT_S)
         kept = await self._store.kept.names()
@@ -135,9 +137,9 @@ class Reconciler:
                 self._power.begin_rest(instance["name"])
 
     def _ours(self, instance: Json) -> bool:
-        """A template isn't: it has no row, and `lxd setup` tends it."""
+        """A template isn't: it has no row, and `lxd setup` tends it. Of one on a member that is away LXD knows the name alone."""
         named = not instance["name"].startswith(("template-", "draft-"))
-        return named and instance["config"].get(DEPLOYMENT) == self._containers.deployment
+        return named and (instance["config"] or {}).get(DEPLOYMENT) == self._containers.deployment
 
     async def _set_aside(self, name: str) -> None:
         try:

@@ -12,9 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 import structlog
 
-from terminals.errors import Invalid, Refused, TerminalsError
+from terminals.errors import Invalid, Refused, TerminalsError, Unavailable
 from terminals.holder import Holder
-from terminals.lxd import Lxd
+from terminals.lxd import AWAY, Lxd
 
 log = structlog.get_logger(__name__)
 
@@ -105,7 +105,12 @@ class Templates:
 
     async def _outdated(self, name: str) -> bool:
         """A rolling deployment's older instances still copy yesterday's template; other deployments keep their own."""
-        instance = await self._lxd.instance(name)
+        try:
+            instance = await self._lxd.instance(name)
+        except Unavailable as error:
+            if error.code != AWAY:
+                raise
+            return False
         if instance["config"].get(DEPLOYMENT) != self._config[DEPLOYMENT]:
             return False
         age = datetime.now(UTC) - datetime.fromisoformat(instance["created_at"])

@@ -16,10 +16,11 @@ import requests
 import structlog
 from pylxd import exceptions
 from urllib3.connection import HTTPConnection
+from urllib3.exceptions import NewConnectionError
 
 from terminals.errors import Invalid, NotFound, Refused, Unavailable
 from terminals.lxd.address import Address
-from terminals.lxd.whereabouts import AWAY, Whereabouts, away
+from terminals.lxd.whereabouts import AWAY, Whereabouts, away, evacuated
 from terminals.tallies import Durations
 
 log = structlog.get_logger(__name__)
@@ -32,6 +33,7 @@ READ_TIMEOUT_S = 70
 """LXD answers a wait only when the operation is done: as long as the slowest one (unpacking an image on a slow disk)."""
 SILENT_WORDS = ("Missing event connection with target cluster member", "Unable to connect to: ")
 """How LXD says that another member of its cluster doesn't answer it."""
+EVACUATED_WORDS = "Cluster member is evacuated"
 ALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
     (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, 5),
@@ -104,8 +106,7 @@ class Caller:
             raise refusal from error
         except (requests.RequestException, exceptions.ClientConnectionFailed, OSError) as error:
             result = "unavailable"
-            if self.address.leave(url):
-                log.warning("lxd_address_left", url=url, now=self.address.url)
+            self._leave(url)
             raise Unavailable("LXD doesn't answer. Running programs go on; try again in a moment") from error
         finally:
             seconds = time.monotonic() - began
@@ -118,6 +119,8 @@ class Caller:
             member = self.whereabouts.of(name)
             self.whereabouts.hush(member)
             return away(member)
+        if EVACUATED_WORDS in reason:
+            return evacuated(self.whereabouts.of(name))
         if busy_itself(error):
             return Unavailable("LXD is being restarted. Running programs go on; try again in a moment")
         if "not authorized" in reason.lower():
@@ -125,7 +128,20 @@ class Caller:
         return Refused(f"LXD refused: {reason}" + (f" (container {name})" if name else ""))
 
     def _call(self, call: Callable[[pylxd.Client], T]) -> T:
+        """At the next address where one can't be reached at all; else LXD may have done it."""
+        for _ in self.address.all[1:]:
+            url = self.address.url
+            try:
+                return call(self._connected())
+            except (requests.RequestException, exceptions.ClientConnectionFailed, OSError) as error:
+                if not _unsent(error):
+                    raise
+                self._leave(url)
         return call(self._connected())
+
+    def _leave(self, url: str) -> None:
+        if self.address.leave(url):
+            log.warning("lxd_address_left", address=url)
 
     def _connected(self) -> pylxd.Client:
         """The one client: made when first needed, so that a server starts while LXD is down; anew at another address."""
@@ -174,6 +190,14 @@ def silent(error: exceptions.LXDAPIException) -> bool:
 
 def busy_itself(error: exceptions.LXDAPIException) -> bool:
     return bool(error.response.status_code == HTTPStatus.SERVICE_UNAVAILABLE)
+
+
+def _unsent(error: Exception) -> bool:
+    """There was no connection to send it over. A client that is made asks before anything is asked of it."""
+    if isinstance(error, exceptions.ClientConnectionFailed | requests.ConnectTimeout):
+        return True
+    cause = error.args[0] if error.args else None
+    return isinstance(getattr(cause, "reason", None), NewConnectionError)
 
 
 class _Alive(pylxd.client.LXDSSLAdapter):  # type: ignore[misc]  # pylxd has no types

@@ -27,9 +27,9 @@ class Whereabouts:
         """Member → when somebody may ask it again."""
         self._lock = threading.Lock()
 
-    def learn(self, container: str, member: str) -> None:
-        """It is there; an empty member is no cluster's."""
-        if not member or member == "none":
+    def learn(self, container: str, member: str, *, maybe: bool = False) -> None:
+        """It is there; an empty member is no cluster's. `maybe`: if nobody said better."""
+        if not member or member == "none" or (maybe and container in self._at):
             return
         with self._lock:
             self._at[container] = member
@@ -84,5 +84,15 @@ def away(member: str) -> Unavailable:
     return Unavailable(
         f"The machine that your lab is on{which} doesn't answer. Your lab is back as soon as it is; or end the lab and start it "
         "again: it starts on another machine, without your files",
+        code=AWAY,
+    )
+
+
+def evacuated(member: str) -> Unavailable:
+    """The same for one that an operator has taken out of service."""
+    which = f" ({member})" if member else ""
+    return Unavailable(
+        f"The machine that your lab is on{which} was taken out of service. If the lab is moved to another one, it is back in a "
+        "moment, its files with it; else it is back with the machine",
         code=AWAY,
     )

@@ -29,6 +29,8 @@ AT_ONCE, MOST = 4, 4_096
 """Looks at the same time, and containers that may wait for one: what is beyond that is left to the sweeps."""
 AGAIN_S = 0.5
 """LXD tells that a container stopped a moment before it says so itself: then there is one more look."""
+MOVING_S, MOVED_S = 20.0, 1.0
+"""In a cluster one that is gone may be on its way for so long, and is looked for so often."""
 BACKOFF_S = (0.5, 1.0, 2.0, 5.0, 15.0)
 RESTS = {"Running": "awake", "Frozen": "asleep", "Stopped": "stopped"}
 
@@ -116,12 +118,23 @@ class Outside:
 
     async def _status(self, held: Held, container: str) -> str | None:
         """As LXD calls it; None: the container is gone, and its lab has ended."""
-        try:
-            return str((await self._lxd.instance(container))["status"])
-        except NotFound:
-            self.befallen["deleted"] += 1
-            await self._sessions.lose(held.session)
-            return None
+        patience = MOVING_S if self._lxd.whereabouts.of(container) else 0.0
+        while True:
+            try:
+                found = await self._lxd.instance(container)
+            except NotFound:
+                if patience <= 0:
+                    break
+            else:
+                if patience:
+                    await self._store.containers.move({container: found["location"]})
+                return str(found["status"])
+            # LXD has none of its name for a moment while it moves it from one member of a cluster to another.
+            await asyncio.sleep(MOVED_S)
+            patience -= MOVED_S
+        self.befallen["deleted"] += 1
+        await self._sessions.lose(held.session)
+        return None
 
     def _hear(self, event: Event) -> None:
         if event.action not in TELLING:

@@ -44,6 +44,7 @@ class School:
 
     def __init__(self, cluster: Cluster, store: Store, servers: list[Server]) -> None:
         self.cluster, self.store, self.servers = cluster, store, servers
+        self.open: list[Lab] = []
         self._stack = AsyncExitStack()
 
     async def student(self, at: int = 0) -> User:
@@ -61,8 +62,13 @@ class School:
         page = student.page(await student.first_terminal(session))
         await page.connect()
         self._stack.push_async_callback(page.leave)
+        # Its shell throws away what is typed before its first prompt.
+        await page.expect("# ")
+        assert await ask(page, "echo here") == "here"
         container = str(await self.store.containers.of_session(session))
-        return Lab(student, session, page, container, (await self.store.containers.made(container)).member)
+        member = (await self.store.containers.made(container)).member
+        self.open.append(Lab(student, session, page, container, member))
+        return self.open[-1]
 
     async def labs_everywhere(self) -> dict[str, Lab]:
         """One on each member."""
@@ -74,9 +80,9 @@ class School:
         return found
 
     async def over(self) -> None:
+        for lab in self.open:
+            await lab.student.end(lab.session)
         await self._stack.aclose()
-        for row in await self.store.database.fetch("SELECT id FROM sessions WHERE state <> 'ended'"):
-            await self.store.sessions.end(row["id"])
         async with asyncio.timeout(BACK_S):
             while await self.store.database.value("SELECT count(*) FROM containers"):
                 await asyncio.sleep(0.2)
@@ -116,10 +122,13 @@ def said(page: Page, words: str) -> bool:
     return any(message["type"] == "progress" and words in message["step"] for message in page.messages)
 
 
-async def echo(page: Page) -> float:
+async def echo(page: Page, *, broken: bool = False) -> float:
+    """Seconds until what is typed now is answered; `broken`: by way of another path, which isn't there yet."""
     began = time.monotonic()
     mark = secrets.token_hex(4)
     await page.type(f"echo {mark[:4]}''{mark[4:]}\r")
+    if broken:
+        await page.attached()
     await page.expect(f"{mark}\r\n")
     return time.monotonic() - began
 
@@ -142,7 +151,6 @@ async def test_labs_are_spread_and_operators_see_where_and_how_much_room_each_me
     labs = await school.labs_everywhere()
     for member, lab in labs.items():
         assert await asyncio.to_thread(school.cluster.where, lab.container) == member
-        assert await ask(lab.page, "echo here") == "here"
     status = await asyncio.to_thread(command, school, "pool", "status")
     rows = {line.split("\t")[0]: line.split("\t")[1:] for line in status.splitlines() if "\t" in line}
     for member in labs:
@@ -173,10 +181,87 @@ async def test_one_whose_cable_is_out_says_so_others_go_on_and_its_shells_are_ba
             fresh = await school.lab()
             took.append(time.monotonic() - began)
             assert fresh.member != "n2"
-            assert await ask(fresh.page, "echo elsewhere") == "elsewhere"
         told("new labs meanwhile, to the prompt", took)
     began = time.monotonic()
     await lost.page.expect("tick-100\r\n", timeout=180)
     text = lost.page.output.decode()
     assert [text.count(f"tick-{k}\r\n") for k in range(1, 101)] == [1] * 100
     assert await ask(lost.page, "echo $$") == pid
+
+
+async def test_the_one_that_is_asked_loses_its_power_others_go_on_and_its_files_are_back_with_it(
+    school: School, told: Callable[[str, list[float]], None]
+) -> None:
+    labs = await school.labs_everywhere()
+    lost = labs.pop("n1")
+    await ask(lost.page, "echo mine > file")
+    given_up = await school.lab()
+    while given_up.member != "n1":
+        given_up = await school.lab()
+    lost.page.messages.clear()
+    began = time.monotonic()
+    await asyncio.to_thread(school.cluster.kill, "n1")
+    took = await asyncio.gather(*(echo(lab.page, broken=True) for lab in labs.values()))
+    told("LXD's address is dead: what others type is answered", took)
+    await lost.page.until(lambda: said(lost.page, "(n1) doesn't answer"), TOLD_S)
+    told("its page hears that the member is away", [time.monotonic() - began])
+    await given_up.student.end(given_up.session)
+    began = time.monotonic()
+    session = await given_up.student.start(LESSON)
+    given_up.session = session
+    again = given_up.student.page(await given_up.student.first_terminal(session))
+    await again.connect()
+    assert await ask(again, "echo elsewhere") == "elsewhere"
+    told("who ends the lab and starts it again has a prompt", [time.monotonic() - began])
+    assert (await school.store.containers.made(str(await school.store.containers.of_session(session)))).member != "n1"
+    await again.leave()
+    lost.page.messages.clear()
+    began = time.monotonic()
+    await asyncio.to_thread(school.cluster.boot, "n1")
+    await lost.page.until(lambda: any(message["type"] == "lost" for message in lost.page.messages), BACK_S)
+    told("its LXD runs again, its page hears that the container is started", [time.monotonic() - began])
+    fresh = (await lost.student.call("POST", f"/api/sessions/{lost.session}/terminals", status=201))["id"]
+    async with lost.student.page(fresh) as back:
+        assert await ask(back, "cat file") == "mine"
+    await until(lambda: given_up.container not in school.cluster.lxc("list", "-c", "n", "-f", "csv"))
+
+
+async def test_an_evacuated_lab_is_on_another_member_with_its_files_and_runs_again(
+    school: School, told: Callable[[str, list[float]], None]
+) -> None:
+    labs = await school.labs_everywhere()
+    moved = labs["n3"]
+    await ask(moved.page, "echo mine > file")
+    moved.page.messages.clear()
+    began = time.monotonic()
+    await asyncio.to_thread(school.cluster.lxc, "cluster", "evacuate", "n3", "--force")
+    assert await asyncio.to_thread(school.cluster.where, moved.container) != "n3"
+    await moved.page.until(lambda: any(message["type"] == "lost" for message in moved.page.messages), BACK_S)
+    told("evacuated, its page hears that a new shell can be had", [time.monotonic() - began])
+    assert said(moved.page, "(n3) was taken out of service")
+    fresh = (await moved.student.call("POST", f"/api/sessions/{moved.session}/terminals", status=201))["id"]
+    async with moved.student.page(fresh) as back:
+        assert await ask(back, "cat file") == "mine"
+    others = [await school.lab() for _ in range(3)]
+    assert "n3" not in {lab.member for lab in others}
+    status = await asyncio.to_thread(command, school, "pool", "status")
+    assert "none: it is evacuated" in status
+    async with asyncio.timeout(BACK_S):
+        while (await school.store.containers.made(moved.container)).member == "n3":
+            await asyncio.sleep(0.2)
+    await asyncio.to_thread(school.cluster.lxc, "cluster", "restore", "n3", "--force")
+    await until(lambda: school.cluster.status("n3") == "ONLINE")
+
+
+async def test_a_member_that_is_gone_for_good_ends_its_labs_in_words_and_no_others(school: School) -> None:
+    labs = await school.labs_everywhere()
+    lost = labs.pop("n3")
+    await asyncio.to_thread(school.cluster.kill, "n3")
+    await until(lambda: school.cluster.status("n3") == "OFFLINE")
+    # What LXD knew of it is gone then, and the member can't come back as it was.
+    await asyncio.to_thread(school.cluster.lxc, "cluster", "remove", "n3", "--force", "--yes")
+    ended = await lost.student.until(lost.session, "ended", seconds=180)
+    assert ended["error"]["code"] == "container_gone"
+    for lab in labs.values():
+        assert await ask(lab.page, "echo still here") == "still here"
+    school.open.remove(lost)
