@@ -61,9 +61,9 @@ class User:
         await self.until(session, "live")
         return session
 
-    async def until(self, session: str, state: str, seconds: float = 90) -> dict[str, Any]:
+    async def until(self, session: str, state: str) -> dict[str, Any]:
         """Waits for a session's state."""
-        async with asyncio.timeout(seconds):
+        async with asyncio.timeout(90):
             while True:
                 found: dict[str, Any] = await self.call("GET", f"/api/sessions/{session}")
                 if found["state"] == state:

@@ -49,6 +49,8 @@ class Server:
     """A server process as operators run it: `python -m server serve` with its settings in the environment."""
 
     def __init__(self, log: Path, workers: int = 1, /, **settings: str) -> None:
+        self.tree = Path(settings.pop("TREE", str(ROOT)))
+        """Whose code it runs."""
         self.workers = workers
         self.port = int(settings.get("PORT") or free_port())
         self.url = f"http://127.0.0.1:{self.port}"
@@ -75,7 +77,7 @@ class Server:
         began = time.monotonic()
         with self.log.open("ab") as log:
             command = [sys.executable, "-m", "server", "serve", "--workers", str(self.workers)]
-            self.process = subprocess.Popen(command, cwd=ROOT, env=self.settings, stdout=log, stderr=log)
+            self.process = subprocess.Popen(command, cwd=self.tree, env=self.settings, stdout=log, stderr=log)
         if wait:
             self.until_ready()
         return time.monotonic() - began

@@ -76,9 +76,14 @@ class Admission:
 
     @property
     def up(self) -> list[str]:
-        """Members that answer: what waits on others is nobody's to take. Empty: there is no cluster, or LXD hasn't told."""
+        """Members whose waiting containers may be taken. Empty: there is no cluster, or LXD hasn't told."""
         silent = self._lxd.whereabouts.silent
-        return [each.target for each in self.members if each.memory and each.target and each.target not in silent]
+        return [each.target for each in self.members if each.target and not each.absent and each.target not in silent]
+
+    @property
+    def closed(self) -> list[str]:
+        """Members that answer, and on which no lab may begin: evacuated, or kept for others."""
+        return [each.target for each in self.members if each.target and each.absent and each.memory]
 
     async def first(self) -> None:
         """Until the hosts were looked at, or that takes too long."""

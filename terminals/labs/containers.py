@@ -9,7 +9,7 @@ import structlog
 from terminals.errors import NotFound, Refused
 from terminals.holder import Holder
 from terminals.labs.networks import Networks
-from terminals.labs.templates import DEPLOYMENT, Templates
+from terminals.labs.templates import DEPLOYMENT, EVACUATE, Templates
 from terminals.lxd import Json, Lxd, size_in_bytes
 from terminals.networks import CLOSED
 from terminals.store.lessons import Needs
@@ -210,7 +210,8 @@ class Containers:
         self, template: str, *, name: str, needs: Needs, tags: dict[str, str], address: str | None, member: str
     ) -> None:
         source = {"type": "copy", "source": template, "instance_only": True}
-        config = self._config | _tagged(tags) | self._limits(needs)
+        # Else it would have its template's.
+        config = self._config | _tagged(tags) | self._limits(needs) | ({EVACUATE: "auto"} if member else {})
         devices = {"root": self._root(needs), **self._devices}
         if (plan := self.networks.of(needs.network)) is not None and address is not None:
             devices["eth0"] = plan.device(address)

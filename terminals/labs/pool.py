@@ -118,6 +118,9 @@ class Pool:
         templates = {image: template for image, template in known.items() if template is not None}
         if outdated := await self._store.containers.outdated(templates):
             log.info("pool_outdated", count=outdated)
+        # An evacuation ends the shells that wait in them.
+        if stranded := await self._store.containers.strand(self._admission.closed):
+            log.info("pool_stranded", count=stranded)
         booked = await self._store.timetable.booked(datetime.now(UTC))
         for kind in kinds:
             if template := templates.get(kind.needs.image):

@@ -19,6 +19,8 @@ from terminals.lxd import AWAY, Lxd
 log = structlog.get_logger(__name__)
 
 DEPLOYMENT = "user.educenter.deployment"
+EVACUATE = "cluster.evacuate"
+"""What becomes of a container when its member is taken out of service."""
 DRAFT_AGE = timedelta(minutes=15)
 """A template in the making for longer has lost its maker."""
 TEMPLATE_AGE = timedelta(days=1)
@@ -133,7 +135,9 @@ class Templates:
         draft = f"draft-{secrets.token_hex(6)}"
         log.info("template_making", image=image, template=name)
         try:
-            await self._lxd.create(draft, {"type": "image", "fingerprint": fingerprint}, self._config, {}, member)
+            # An evacuation would carry it to another member, which has its own.
+            config = {**self._config, EVACUATE: "stop"} if member else self._config
+            await self._lxd.create(draft, {"type": "image", "fingerprint": fingerprint}, config, {}, member)
             await self._lxd.start(draft)
             await self._holder.install(self._lxd, draft)
             await self._lxd.stop(draft)

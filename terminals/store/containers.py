@@ -291,6 +291,11 @@ class Containers:
                     AND l.network = c.network))"""
         return await self._database.run(sql, list(templates), list(templates.values()))
 
+    async def strand(self, members: Sequence[str]) -> int:
+        """Those that wait on these members of the cluster are to go; how many that were."""
+        sql = "UPDATE containers SET state = 'gone' WHERE state = 'ready' AND member = ANY($1)"
+        return await self._database.run(sql, list(members))
+
     async def hear(self, maker: str) -> None:
         """`maker`, who lives, still works on its own."""
         sql = "UPDATE containers SET heard_at = now() WHERE state = 'warming' AND maker = $1"
