@@ -75,6 +75,14 @@ def test_x_development_has_the_services_of_production() -> None:
         assert "noeviction" in services["redis"]["command"]
 
 
+def test_development_waits_for_the_folder_that_it_watches() -> None:
+    """watchfiles ends where a path isn't there, and a new volume is empty."""
+    services = compose("docker-compose.yml")["services"]
+    assert services["backend"]["depends_on"]["front"]["condition"] == "service_healthy"
+    served = services["backend"]["environment"]["STATIC_DIR"]
+    assert f"{served}/manifest.json" in services["front"]["healthcheck"]["test"]
+
+
 def test_production_restarts_bounds_and_waits_for_everything() -> None:
     for name, service in compose("docker-compose.prod.yml")["services"].items():
         assert service["restart"] == "unless-stopped", name
