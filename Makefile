@@ -16,7 +16,7 @@ soak:    ## the soak's full counts, of which make test runs a tenth (40 min); AR
 chaos:   ## instances and services die under students, full counts (25 min), of which make test runs a tenth; ARGS="-k frozen"
 	$(DEPLOY) chaos $(ARGS)
 check: lint types test ## all that must be green
-lint:    ## ruff, formats, shell syntax, static analysis of the holder
+lint:    ## ruff, formats, shell syntax, static analysis of the holder, secrets, known vulnerabilities of what is used
 	$(DEPLOY) lint
 types:   ## mypy --strict, tsc
 	$(DEPLOY) types

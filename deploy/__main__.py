@@ -146,7 +146,10 @@ COMMANDS: dict[str, tuple[Callable[[argparse.Namespace], int], str]] = {
     "test": (_test, "set the tests' own world up and run pytest"),
     "soak": (_soak, "the same for the soak, with its full counts"),
     "chaos": (_chaos, "the same for the chaos, with its full counts"),
-    "lint": (_check(checks.lint), "ruff, formats, shell syntax, static analysis of the holder"),
+    "lint": (
+        _check(checks.lint),
+        "ruff, formats, shell syntax, static analysis of the holder, secrets, known vulnerabilities of what is used",
+    ),
     "types": (_check(checks.types), "mypy --strict and tsc"),
     "fmt": (_check(checks.fmt), "format and mend"),
     "bench": (_tests_module, "measure, in the tests' world"),

@@ -7,7 +7,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-from deploy import bundle, commands, environment, lock, packages
+from deploy import bundle, commands, environment, exceptions, lock, packages
 from deploy.commands import Failed, run
 from deploy.environment import Environment
 from deploy.steps import Plan
@@ -21,6 +21,8 @@ SOAK = ("tests/soak", *FLOODS)
 """What runs a tenth of its counts in `make test` and all of them in `make soak`."""
 CHAOS = ("tests/chaos",)
 """The same for `make chaos`."""
+AUDIT_S = 15
+"""For what other machines know of our dependencies."""
 SHELL = ("images/*/build", "images/*/customize", "images/*/init", ".ci/run")
 
 
@@ -38,12 +40,31 @@ def tools(world: World) -> Environment:
 
 
 def lint(world: World) -> None:
-    """Ruff's rules and format, the shell scripts' syntax, and the C compilers' and analyzers' findings in the holder."""
+    """Ruff's rules and format, shell syntax, what compilers and analyzers find in the holder, secrets, known vulnerabilities."""
     made = tools(world)
     shell = [("bash", "-n", file) for file in _scripts()]
     out = f"OUT={world.state / 'holder' / 'lint'}"
     holder = ("make", "--silent", f"--jobs={os.cpu_count()}", "-C", bundle.HOLDER, out, "lint")
-    _all(made, ("ruff", "check", "."), ("ruff", "format", "--check", "."), *shell, holder)
+    secrets = (made.python, "-m", "deploy.secrets")
+    _all(made, ("ruff", "check", "."), ("ruff", "format", "--check", "."), *shell, holder, secrets)
+    _audit(made)
+
+
+def _audit(made: Environment) -> None:
+    """Fails for what is known to be vulnerable; where nobody tells, that is said, and fails nothing."""
+    command: list[str | Path] = [made.python, "-m", "deploy.advisories", *made.npm]
+    try:
+        ours = {**os.environ, **made.variables()}
+        done = subprocess.run(
+            command, cwd=CHECKOUT, env=ours, stdout=subprocess.PIPE, text=True, timeout=AUDIT_S, check=False
+        )
+    except subprocess.TimeoutExpired:
+        say(f"  dependencies NOT AUDITED: no advisory service answers within {AUDIT_S} s")
+        return
+    say(done.stdout.rstrip())
+    if done.returncode:
+        todo = f"take versions without it, or say in {exceptions.FILE.name} why we live with it, and until when"
+        raise Failed("something that we use is known to be vulnerable", todo)
 
 
 def types(world: World) -> None:

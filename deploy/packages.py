@@ -14,6 +14,7 @@ RUN = (
 TEST = (
     *(*RUN, "chromium", "fonts-dejavu-core", "fonts-noto-cjk", "fonts-noto-color-emoji"),
     *(
+        "git",
         "nginx-light",
         "prometheus",
         "clang",
@@ -23,7 +24,7 @@ TEST = (
         "qemu-user-static",
     ),
 )
-LINT = ("python3-venv", "ca-certificates", "gcc", "libc6-dev", "make", "clang", "clang-tidy", "cppcheck")
+LINT = ("python3-venv", "ca-certificates", "git", "gcc", "libc6-dev", "make", "clang", "clang-tidy", "cppcheck")
 FREE_BYTES = 6 << 30  # packages, environment, image twice (tar and pool), a first class
 
 
