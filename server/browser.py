@@ -25,6 +25,8 @@ SEND_TIMEOUT_S = 30
 """A browser that takes nothing for so long is gone."""
 CLOSE_TIMEOUT_S = 2
 """aiohttp's own close waits for a peer that may never answer."""
+MASKED, RESERVED = b"\x80", 0x70
+"""Of a frame's second byte at least; bits of its first."""
 WRITE_LIMIT = 65_536
 JOIN_LIMIT = 16_384
 """Bytes up to which copying pieces together is cheaper than a vector of them."""
@@ -159,6 +161,9 @@ class Browser(asyncio.Protocol):
         self._inner.resume_writing()
 
     def _pass_on(self, frame: bytes) -> None:
+        if frame[1:2] < MASKED:
+            # RFC 6455 (5.1): a client masks every frame. aiohttp takes those that aren't; reserved bits it refuses (1002).
+            frame = bytes((frame[0] | RESERVED,)) + frame[1:]
         self._inner.data_received(frame)
         # The first message is the library's whatever it is: it must be text.
         self._cutter.take = self._take

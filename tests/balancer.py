@@ -25,15 +25,19 @@ STOP_S = 5.0
 class Balancer:
     """`with` it; new connections go round the ports. One process, so that one pid is all there is to end.
 
-    `certificate`: a folder of fullchain.pem and privkey.pem, for https; `plain_port` sends to it.
+    `certificate`: a folder of fullchain.pem and privkey.pem, for https; `plain_port` sends to it. `master`: with a worker beside
+    it, as in production, so that it can `reload`.
     """
 
-    def __init__(self, folder: Path, ports: Sequence[int], certificate: Path | None = None) -> None:
+    def __init__(
+        self, folder: Path, ports: Sequence[int], certificate: Path | None = None, *, master: bool = False
+    ) -> None:
         self.port, self.plain_port = free_port(), free_port()
         self.url = f"https://localhost:{self.port}" if certificate else f"http://127.0.0.1:{self.port}"
         self._folder = folder
         self._ports = ports
         self._certificate = certificate
+        self._processes = "user root;\nworker_processes 1;" if master else "master_process off;"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Self:
@@ -63,6 +67,18 @@ class Balancer:
             self._process.kill()
             self._process.wait(STOP_S)
 
+    def reload(self) -> None:
+        """The command of docs/operations.md."""
+        main = self._folder / ("tls.conf" if self._certificate else "plain.conf")
+        command = [PROGRAM, "-p", str(self._folder), "-c", str(main), "-e", str(self.errors), "-s", "reload"]
+        subprocess.run(command, check=True, capture_output=True, timeout=START_S)
+
+    def workers(self) -> list[int]:
+        """The pids of its workers, also of those that only see their connections to the end."""
+        assert self._process is not None
+        children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children")
+        return [int(pid) for pid in children.read_text().split()]
+
     @property
     def errors(self) -> Path:
         return self._folder / "nginx.log"
@@ -76,7 +92,7 @@ class Balancer:
         # An instance that refuses costs one refused connect; one that is left out for a while would be missed when it is back.
         servers = " ".join(f"server 127.0.0.1:{port} max_fails=0;" for port in self._ports)
         one = (
-            (r"^pid .*$", f"pid {self._folder}/nginx.pid;\ndaemon off;\nmaster_process off;"),
+            (r"^pid .*$", f"pid {self._folder}/nginx.pid;\ndaemon off;\n{self._processes}"),
             (r"^worker_processes .*$", ""),
             (r"^error_log .*$", f"error_log {self.errors} warn;"),
             (r"worker_connections 16384;", "worker_connections 4096;"),

@@ -17,11 +17,13 @@ from typing import Any
 
 import aiohttp
 import pytest
+from redis.asyncio import Redis
 
 from terminals.store import Store
 from tests.balancer import MARK, PROGRAM, Balancer
 from tests.client import PASSWORD, User
 from tests.conftest import Server, free_port, lxc
+from tests.e2e.test_main_job import ask
 
 QUICK_S = 0.5
 
@@ -127,14 +129,88 @@ async def test_files_pass_whole_and_one_that_breaks_off_is_seen_to(
         assert (answer.status, (await answer.json())["error"]["code"]) == (413, "too_large")
 
 
-@pytest.fixture
-def tls(make_server: Callable[..., Server], tmp_path: Path) -> Iterator[tuple[Balancer, Server, ssl.SSLContext]]:
-    folder = tmp_path / "tls"
-    folder.mkdir()
+async def raw(port: int, text: str) -> bytes:
+    """The whole answer to a request as no library would send it."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(text.replace("\n", "\r\n").encode())
+    async with asyncio.timeout(10):
+        answer = await reader.read()
+    writer.close()
+    return answer
+
+
+OUTSIDE = (
+    *(
+        "/static/../../secret",
+        "/static/../../../../../../etc/passwd",
+        "/../secret",
+        "//etc/passwd",
+        "/static//etc/passwd",
+    ),
+    *(
+        "/static/%2e%2e/%2e%2e/secret",
+        "/static/..%2f..%2fsecret",
+        "/static/..%252f..%252fsecret",
+        "/static/..;/..;/secret",
+    ),
+    *("/static/..%5c..%5csecret", "/static/%00", "/static/x%00/../../secret", "/static", "/static/", "/static/."),
+)
+
+
+async def test_no_path_leads_out_of_the_static_files(two: tuple[Balancer, list[Server]], tmp_path: Path) -> None:
+    balancer, servers = two
+    await start(servers)
+    secret = "out of reach"
+    for folder in (tmp_path, tmp_path / "nginx", tmp_path / "nginx" / "srv"):
+        (folder / "secret").write_text(secret)
+    (tmp_path / "nginx" / "srv" / "static").mkdir()
+    (tmp_path / "nginx" / "srv" / "static" / "open").write_text("within reach")
+    assert b"within reach" in await raw(balancer.port, "GET /static/open HTTP/1.0\n\n")
+    for port in (balancer.port, servers[0].port):
+        for path in OUTSIDE:
+            answer = await raw(port, f"GET {path} HTTP/1.0\nHost: x\n\n")
+            assert re.match(rb"HTTP/1\.[01] (30[0-9]|40[0-9]) ", answer), (port, path, answer[:200])
+            assert not any(word in answer for word in (secret.encode(), b"root:", b"manifest")), (port, path)
+
+
+SMUGGLED = "GET /metrics HTTP/1.1\nHost: x\n\n"
+TWO_LENGTHS = {
+    "length and chunks": f"Content-Length: {len(SMUGGLED) + 8}\nTransfer-Encoding: chunked\n\n0\n\n{SMUGGLED}",
+    "two lengths": f"Content-Length: 2\nContent-Length: {len(SMUGGLED)}\n\n{SMUGGLED}",
+    "odd chunks": f"Transfer-Encoding: xchunked\n\n0\n\n{SMUGGLED}",
+    "chunks twice": f"Transfer-Encoding: chunked\nTransfer-Encoding: identity\n\n0\n\n{SMUGGLED}",
+    "a folded header": f"X: y\n Transfer-Encoding: chunked\nContent-Length: -1\n\n{SMUGGLED}",
+}
+
+
+@pytest.mark.parametrize("kind", TWO_LENGTHS)
+async def test_a_request_that_could_be_read_in_two_ways_reaches_no_instance(
+    two: tuple[Balancer, list[Server]], kind: str
+) -> None:
+    balancer, servers = two
+    await start(servers)
+    head = f"POST /api/login HTTP/1.1\nHost: x\nContent-Type: application/json\nConnection: close\n{TWO_LENGTHS[kind]}"
+    for port in (balancer.port, servers[0].port):
+        answer = await raw(port, head)
+        assert re.match(rb"HTTP/1\.[01] (400|501) ", answer), answer[:300]
+        assert b"educenter_" not in answer
+    reached = "".join(server.log.read_text() for server in servers)
+    assert '"route": "/metrics"' not in reached
+
+
+def certified(folder: Path) -> Path:
+    """A folder with a certificate of its own; a new one where there was one."""
+    folder.mkdir(exist_ok=True)
     made = ["-keyout", str(folder / "privkey.pem"), "-out", str(folder / "fullchain.pem")]
     named = ["-subj", "/CN=localhost", "-addext", "subjectAltName=DNS:localhost"]
     words = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2"]
     subprocess.run(["openssl", *words, *named, *made], check=True, capture_output=True, timeout=30)
+    return folder
+
+
+@pytest.fixture
+def tls(make_server: Callable[..., Server], tmp_path: Path) -> Iterator[tuple[Balancer, Server, ssl.SSLContext]]:
+    folder = certified(tmp_path / "tls")
     port = free_port()
     with Balancer(tmp_path / "nginx", [port], folder) as balancer:
         server = make_server(PORT=str(port), PUBLIC_URL=balancer.url, TRUST_FORWARDED="on")
@@ -174,6 +250,77 @@ async def test_by_https_cookies_are_bound_to_it_and_a_terminal_works(
         (proof / "token").write_text("proof")
         async with http.get(f"{plain}/.well-known/acme-challenge/token") as answer:
             assert await answer.text() == "proof"
+
+
+async def test_nobody_chooses_the_address_by_which_their_tries_are_counted(
+    tls: tuple[Balancer, Server, ssl.SSLContext], make_user: Callable[..., Any], redis: Redis
+) -> None:
+    balancer, server, trust = tls
+    email = (await make_user(server.url)).email
+    async with User(balancer.url, email, trust) as guesser:
+        for number in range(11):
+            body = {"email": email, "password": "wrong-wrong" if number < 10 else PASSWORD}
+            told = {
+                "X-Forwarded-For": f"9.9.9.{number}",
+                "X-Real-IP": f"9.9.8.{number}",
+                "Forwarded": f"for=9.9.7.{number}",
+            }
+            async with guesser.http.post("/api/login", json=body, headers=told) as answer:
+                assert answer.status == (401 if number < 10 else 429)
+    await redis.delete(*await redis.keys("attempts:*"))
+
+
+async def test_a_new_certificate_is_taken_and_no_open_terminal_is_cut(
+    make_server: Callable[..., Server], make_user: Callable[..., Any], tmp_path: Path
+) -> None:
+    """By the command of docs/operations.md; nginx has a master and workers here, as in production."""
+    folder, port = certified(tmp_path / "tls"), free_port()
+    first = (folder / "fullchain.pem").read_text()
+    trust = ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
+    with Balancer(tmp_path / "nginx", [port], folder, master=True) as balancer:
+        server = make_server(PORT=str(port), PUBLIC_URL=balancer.url)
+        server.start()
+        email = (await make_user(server.url)).email
+        async with User(balancer.url, email, trust) as student:
+            await student.sign_in()
+            page = student.page(await student.first_terminal(await student.start("tiny-system")))
+            await page.connect()
+            assert await ask(page, "echo $((6*7))") == "42"
+            (old,), resets = balancer.workers(), page.resets
+            await page.type("for n in $(seq 300); do echo line$n; sleep 0.02; done; echo OV''ER\r")
+            await page.expect("line50\r\n")
+
+            certified(folder)
+            assert shown(balancer) == first
+            await asyncio.to_thread(balancer.reload)
+            second = (folder / "fullchain.pem").read_text()
+            async with asyncio.timeout(10):
+                while shown(balancer) != second:
+                    await asyncio.sleep(0.05)
+
+            await page.expect("OVER\r\n")
+            lines = re.findall(r"line(\d+)\r\n", page.output.decode())
+            assert lines == [str(number) for number in range(1, 301)]
+            assert page.resets == resets
+            assert await ask(page, "echo $((7*6))") == "42"
+            assert old in balancer.workers()
+            assert len(balancer.workers()) == 2
+            # Whoever comes now gets the new one; who doesn't trust it sees that it is another.
+            renewed = ssl.create_default_context(cafile=str(folder / "fullchain.pem"))
+            async with User(balancer.url, email, renewed) as beside:
+                await beside.sign_in()
+            async with User(balancer.url, email, trust) as behind:
+                with pytest.raises(aiohttp.ClientConnectorCertificateError):
+                    await behind.sign_in()
+            await page.leave()
+        async with asyncio.timeout(20):
+            while old in balancer.workers():
+                await asyncio.sleep(0.1)
+
+
+def shown(balancer: Balancer) -> str:
+    """The certificate that a new connection is shown."""
+    return ssl.get_server_certificate(("localhost", balancer.port), timeout=5)
 
 
 @pytest.mark.parametrize(("version", "works"), [("tls1_1", False), ("tls1_2", True), ("tls1_3", True)])

@@ -199,6 +199,20 @@ async def test_a_name_is_a_name(student: User, wrong: str) -> None:
     assert (status, answer["error"]["code"]) in {(400, "bad_name"), (404, "not_found"), (405, "wrong_method")}
 
 
+async def test_a_folder_that_leads_elsewhere_gives_the_student_no_more_than_a_shell_does(
+    student: User, store: Store
+) -> None:
+    session = await student.start("first-steps")
+    name = await container(store, session)
+    before = inside(name, "ls -A /etc; md5sum /etc/passwd")
+    inside(name, "ln -s /etc /home/student/uploads")
+    for file in ("passwd", "new"):
+        status, answer = await put(student, session, file, b"root::0:0::/:/bin/sh")
+        assert 400 <= status < 500, answer
+        assert "/" not in answer["error"]["message"]
+    assert inside(name, "ls -A /etc; md5sum /etc/passwd") == before
+
+
 async def test_what_is_too_large_or_comes_half_or_finds_no_room_leaves_nothing(
     make_server: Callable[..., Server], make_user: MakeUser, store: Store
 ) -> None:
