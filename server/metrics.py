@@ -176,6 +176,7 @@ class School:
             "lost": len(found.lost),
             "unkept": len(found.unkept),
             "vanished": found.vanished,
+            "astray": len(found.astray),
         }
         yield _gauges("reconcile_findings", "What LXD and the rows didn't agree on.", "kind", kinds)
         yield _gauge("reconcile_stopped", "1 where that was too much to be an accident.", float(bool(found.too_much)))

@@ -27,7 +27,7 @@ RINGS = [
     {"path"},
     {"terminal", "labs/templates", "labs/networks", "labs/containers", "labs/shells", "labs/admission"},
     {"relays", "labs/chores", "labs/clearing", "labs/power"},
-    {"hub", "labs/homes", "labs/starts", "labs/pool", "labs/reconcile"},
+    {"hub", "labs/homes", "labs/starts", "labs/pool", "labs/reconcile", "labs/adoption"},
     {"school/sessions", "school/keeping"},
     {"school/classroom", "school/hands", "school/keeper", "school/outside"},
     {"school/acts", "school/janitor"},

@@ -15,9 +15,11 @@ from server.passwords import Passwords
 from server.settings import Settings
 from terminals.holder import Holder
 from terminals.labs.admission import member
+from terminals.labs.adoption import Adoption
 from terminals.labs.clearing import Clearing
 from terminals.labs.power import Power
 from terminals.labs.reconcile import Reconciler
+from terminals.labs.shells import Shells
 from terminals.school.sessions import LOST
 from terminals.store import Store
 
@@ -47,6 +49,13 @@ def add_to(grammar: Grammar) -> None:
     cleaning = containers.add("clean", clean_containers, text)
     cleaning.add_argument("--dry-run", action="store_true", help="only say what there is to do")
     cleaning.add_argument("--force", action="store_true", help="however much that is")
+    text = (
+        "After a database was restored, before instances start: labs that only LXD still knows have rows again, so that their "
+        "students find them. Says of each container what becomes of it, and why."
+    )
+    adopting = containers.add("adopt", adopt_containers, text)
+    adopting.add_argument("--dry-run", action="store_true", help="only say what there is to do")
+    adopting.add_argument("--force", action="store_true", help="however many belong to nobody whom the database knows")
 
 
 def migrate_database(settings: Settings, arguments: argparse.Namespace) -> None:
@@ -159,6 +168,7 @@ def clean_containers(settings: Settings, arguments: argparse.Namespace) -> int:
                 ("orphan, to be set aside", found.orphans),
                 ("orphan, set aside", found.kept),
                 ("orphan, to be deleted after its day", found.expired),
+                ("somebody's, though its row says that it waits: an orphan from now on", found.astray),
                 ("to be deleted", found.gone),
                 ("lab whose container is gone", found.lost),
                 ("kept after a reset, and gone", found.unkept),
@@ -175,6 +185,32 @@ def clean_containers(settings: Settings, arguments: argparse.Namespace) -> int:
                 await store.sessions.end(session, LOST)
             print("Done.")
             return 0
+
+    return asyncio.run(work())
+
+
+def adopt_containers(settings: Settings, arguments: argparse.Namespace) -> int:
+    """0: all done that could be; 1: too strange to do without --force."""
+
+    async def work() -> int:
+        lxd = app.make_lxd(settings)
+        try:
+            async with opened(settings) as (store, _passwords):
+                holder = Holder.load(settings.holder_path)
+                containers, shells = app.make_containers(settings, lxd, holder), Shells(lxd, holder)
+                adoption = Adoption(store, lxd, containers, shells, app.patience(settings), LOST)
+                report = await adoption.run(dry=arguments.dry_run, force=arguments.force)
+        finally:
+            lxd.close()
+        for name, what in report.done.items():
+            print(f"{name}\t{what}")
+        for session in report.ended:
+            print(f"{session}\tended: its container is gone")
+        if report.too_much:
+            print(report.too_much, file=sys.stderr)
+            return 1
+        print("Nothing was changed." if arguments.dry_run else "Done.")
+        return 0
 
     return asyncio.run(work())
 

@@ -12,7 +12,8 @@ from terminals.lxd import Lxd
 
 FOLDER = "/opt/educenter"
 PREFIX = "holder-"
-
+STATE_FOLDER, SOCKET = "/dev/.educenter", ".sock"
+"""Where each running holder of a container has its socket, ID.sock: `state.h` says so, too."""
 
 ANY = ""
 """The kind of a binary that goes into every container, whatever it says it is."""

@@ -23,7 +23,9 @@ Defaults env_keep += "http_proxy https_proxy no_proxy HTTP_PROXY HTTPS_PROXY NO_
 SUDOERS_PATH = "/etc/sudoers.d/educenter"
 PROFILES = "/etc/profile.d"
 PROFILE_PATH = f"{PROFILES}/educenter-network.sh"
-DISK = "user.educenter.disk"
+TAG = "user.educenter."
+"""In front of what a container is told in LXD of itself."""
+DISK = f"{TAG}disk"
 """The lesson's limit."""
 OPENINGS = 4
 """Containers that are deleted, or stopped, at the same time: LXD's database suffers from mass opens and closes."""
@@ -236,4 +238,4 @@ class Containers:
 
 
 def _tagged(tags: dict[str, str]) -> dict[str, str]:
-    return {f"user.educenter.{key}": value for key, value in tags.items()}
+    return {TAG + key: value for key, value in tags.items()}

@@ -8,7 +8,7 @@ import structlog
 
 from terminals.errors import TerminalsError
 from terminals.labs.clearing import Clearing
-from terminals.labs.containers import Containers
+from terminals.labs.containers import TAG, Containers
 from terminals.labs.power import Power
 from terminals.labs.templates import DEPLOYMENT
 from terminals.lxd import Json, Lxd
@@ -16,7 +16,7 @@ from terminals.store import Store
 
 log = structlog.get_logger(__name__)
 
-ORPHANED = "user.educenter.orphaned"
+ORPHANED = f"{TAG}orphaned"
 """Since when (UTC) nobody knows this container."""
 KEEP = timedelta(hours=24)
 """Before an orphan is deleted: a database may be restored meanwhile."""
@@ -45,6 +45,8 @@ class Findings:
     """Live sessions whose container LXD doesn't have: ended."""
     unkept: list[str] = field(default_factory=list)
     """Kept after a reset, and LXD doesn't have them."""
+    astray: list[str] = field(default_factory=list)
+    """Wait in the pool by their rows, and are somebody's by LXD: the database was restored. Orphans from then on."""
     vanished: int = 0
     """Pool rows whose container LXD doesn't have."""
     too_much: str = ""
@@ -70,12 +72,15 @@ class Reconciler:
             Unavailable: LXD or PostgreSQL doesn't answer: nothing is known then.
         """
         there = await self._lxd.instances()
-        instances = [each for each in there if self._ours(each)]
-        rows = await self._store.containers.names()
+        instances = [each for each in there if ours(each, self._containers.deployment)]
+        # After the instances: one is told whose it is when its row says so already.
+        rows = await self._store.adoptions.rows()
         found = Findings()
         now = datetime.now(UTC)
         for instance in instances:
             name = instance["name"]
+            if name in rows and rows[name].state == "ready" and f"{TAG}session" in instance["config"]:
+                found.astray.append(name)
             if name in rows or now - datetime.fromisoformat(instance["created_at"]) < self._young:
                 continue
             since = instance["config"].get(ORPHANED)
@@ -107,6 +112,9 @@ class Reconciler:
             Unavailable: as `look`.
         """
         found = await self.look()
+        # However many: the next who comes would be given somebody's files.
+        if found.astray and await self._store.adoptions.disown(found.astray):
+            log.warning("containers_disowned", count=len(found.astray))
         await self.clear()
         if found.too_much and not force:
             log.error("reconcile_stopped", reason=found.too_much)
@@ -136,11 +144,6 @@ class Reconciler:
             if instance["name"] in kept and instance["status"] != "Stopped":
                 self._power.begin_rest(instance["name"])
 
-    def _ours(self, instance: Json) -> bool:
-        """A template isn't: it has no row, and `lxd setup` tends it. Of one on a member that is away LXD knows the name alone."""
-        named = not instance["name"].startswith(("template-", "draft-"))
-        return named and (instance["config"] or {}).get(DEPLOYMENT) == self._containers.deployment
-
     async def _set_aside(self, name: str) -> None:
         try:
             instance = await self._lxd.instance(name)
@@ -153,6 +156,15 @@ class Reconciler:
             log.warning("orphan_not_set_aside", container=name, reason=error.message)
 
 
+def ours(instance: Json, deployment: str) -> bool:
+    """Of this deployment. A template isn't: it has no row, and `lxd setup` tends it.
+
+    Of one on a member of a cluster that is away LXD knows the name alone: nobody's.
+    """
+    named = not instance["name"].startswith(("template-", "draft-"))
+    return named and (instance["config"] or {}).get(DEPLOYMENT) == deployment
+
+
 def _too_much(found: Findings, containers: int, live: int, kept: int) -> str:
     for what, count, of in (
         ("containers that no row knows", len(found.orphans) + len(found.expired), containers),
@@ -161,7 +173,8 @@ def _too_much(found: Findings, containers: int, live: int, kept: int) -> str:
     ):
         if count > MOST and count > SHARE * of:
             return (
-                f"{count} of {of} {what}: too many for an accident. Was a database restored, or is this another one's "
-                "LXD? Look with `containers clean --dry-run`; `containers clean --force` does it all the same"
+                f"{count} of {of} {what}: too many for an accident. Was a database restored (then `containers adopt` first), "
+                "or is this another one's LXD? Look with `containers clean --dry-run`; `containers clean --force` does it "
+                "all the same"
             )
     return ""

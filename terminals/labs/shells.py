@@ -2,17 +2,19 @@
 
 import asyncio
 import contextlib
+import re
 from collections.abc import AsyncIterator, Callable
 
 import structlog
 
 from terminals.errors import Cut, Lost, NotFound, Refused, Taken, TerminalsError
-from terminals.holder import Holder
+from terminals.holder import SOCKET, STATE_FOLDER, Holder
 from terminals.link import frames
 from terminals.link.exec import Attach, Exec
 from terminals.lxd import Lxd
-from terminals.store.database import new_id
-from terminals.store.terminals import Claim
+from terminals.store.adoptions import Shell
+from terminals.store.database import ID, new_id
+from terminals.store.terminals import MOST, Claim
 
 log = structlog.get_logger(__name__)
 
@@ -23,6 +25,12 @@ STATUS_S = 5.0
 """A holder tells its status right behind its hello."""
 EPOCH = 1
 """With which it is attached here; whoever claims it comes with a higher one."""
+TRIES = 3
+"""The first tells the epoch that stands."""
+BELIEVABLE = 1_000_000
+"""Each claim raises the epoch by one: what is above this a student made up."""
+NAMES_BYTES = 65_536
+"""Of the names in a container's state folder."""
 
 
 class Shells:
@@ -80,17 +88,59 @@ class Shells:
             except TimeoutError:
                 return False
 
+    async def names(self, container: str) -> list[str]:
+        """Terminals that a running container's holders say they have: it may say anything.
+
+        Raises:
+            Unavailable: LXD doesn't answer.
+        """
+        try:
+            found = await self._lxd.folder(container, STATE_FOLDER, NAMES_BYTES)
+        except (NotFound, Refused) as error:
+            log.info("shells_not_seen", container=container, reason=error.message)
+            return []
+        names = (name.removesuffix(SOCKET) for name in sorted(found) if name.endswith(SOCKET))
+        return [name for name in names if re.fullmatch(ID, name)][:MOST]
+
+    async def known(self, container: str, terminal: str) -> Shell | None:
+        """One that runs there, whose row was lost, with the epoch that stands. None: there is none.
+
+        Raises:
+            Unavailable: LXD doesn't answer.
+        """
+        epoch = EPOCH
+        for _ in range(TRIES):
+            try:
+                opened = await self._attach(
+                    container, terminal, Attach(epoch, bytes(16), frames.FROM_BASE, (0, 0), forced=False)
+                )
+            except Taken as error:
+                epoch = error.epoch
+                if epoch > BELIEVABLE:
+                    break
+                continue
+            except (Cut, Lost, Refused, NotFound) as error:
+                log.info("shell_not_seen", terminal=terminal, code=error.code, reason=error.message)
+                return None
+            async with _pumped(opened, lambda _: None):
+                return None if opened.hello.exited else Shell(terminal, opened.hello.birth, epoch)
+        log.info("shell_not_seen", terminal=terminal, reason="its holder can't be believed, or somebody has it")
+        return None
+
     async def _look(self, claim: Claim) -> Exec:
         # With the epoch that stands, so that nobody's claim is any the older for it.
         attach = Attach(claim.epoch, claim.birth or bytes(16), frames.FROM_BASE, (0, 0), forced=False)
-        command = self._holder.attach(claim.terminal)
+        return await self._attach(claim.container, claim.terminal, attach)
+
+    async def _attach(self, container: str, terminal: str, attach: Attach) -> Exec:
+        command = self._holder.attach(terminal)
         try:
-            return await Exec.open(self._lxd, claim.container, command, attach)
+            return await Exec.open(self._lxd, container, command, attach)
         except Refused as error:
             if not self._holder.missing(error):
                 raise
-        await self._holder.install(self._lxd, claim.container)
-        return await Exec.open(self._lxd, claim.container, command, attach)
+        await self._holder.install(self._lxd, container)
+        return await Exec.open(self._lxd, container, command, attach)
 
 
 @contextlib.asynccontextmanager

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine
 from contextvars import Context, copy_context
 from dataclasses import replace
+from datetime import UTC, datetime
 from functools import partial
 
 import structlog
@@ -334,4 +335,6 @@ class Starts:
 
 
 def _tags(start: Start) -> dict[str, str]:
-    return {"session": start.session, "user": str(start.user), "lesson": start.lesson}
+    """`begun`: users made later aren't meant, whatever their number is in a database that was restored."""
+    begun = datetime.now(UTC).isoformat()
+    return {"session": start.session, "user": str(start.user), "lesson": start.lesson, "begun": begun}

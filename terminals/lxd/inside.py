@@ -1,11 +1,12 @@
 """Inside: files and commands of a container."""
 
+import json
 from dataclasses import dataclass
 from typing import cast
 
 import pylxd
 
-from terminals.errors import NotFound
+from terminals.errors import NotFound, Refused
 from terminals.lxd.caller import Caller
 
 
@@ -59,6 +60,26 @@ class Inside(Caller):
                 return cast("bytes", next(response.iter_content(most), b""))
 
         return await self._run("read", call, name)
+
+    async def folder(self, name: str, path: str, most: int) -> list[str]:
+        """What lies in a folder of a running container, by name.
+
+        Raises:
+            NotFound, Refused: there is none, or the names take more than `most` bytes.
+        """
+
+        def call(client: pylxd.Client) -> list[str]:
+            found = b""
+            with client.api.instances[name].files.get(params={"path": path}, stream=True) as response:
+                if response.headers.get("X-LXD-type") != "directory":
+                    raise Refused(f"{path} is no folder")
+                for chunk in response.iter_content(most):
+                    found += chunk
+                    if len(found) > most:
+                        raise Refused(f"there is too much in {path}")
+            return [str(each) for each in json.loads(found)["metadata"]]
+
+        return await self._run("folder", call, name)
 
     async def exec(
         self, name: str, command: list[str], environment: dict[str, str], user: tuple[int, int] = (0, 0)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from terminals.limits import DEFAULTS, Limits
 from terminals.store.acts import Acts
+from terminals.store.adoptions import Adoptions
 from terminals.store.audits import Audits
 from terminals.store.containers import Containers
 from terminals.store.courses import Courses
@@ -39,6 +40,7 @@ class Store:
     acts: Acts
     promises: Promises
     ledger: Ledger
+    adoptions: Adoptions
 
     @classmethod
     def over(cls, database: Database, limits: Limits = DEFAULTS) -> "Store":
@@ -59,4 +61,5 @@ class Store:
             Acts(database),
             Promises(database, limits),
             Ledger(database),
+            Adoptions(database),
         )

@@ -132,7 +132,7 @@ class Containers:
             session,
             template,
             needs.network,
-            _json(needs),
+            as_json(needs),
             maker,
             *_span(site.block),
             *_columns(site.places),
@@ -182,7 +182,7 @@ class Containers:
                 WHERE id = $1 AND EXISTS (SELECT FROM free))
             UPDATE containers c SET state = 'taken', session_id = $1, maker = $5, heard_at = now() FROM free
             WHERE c.name = free.name RETURNING c.name, c.frozen, free.fits, c.terminal_id IS NOT NULL AS waits"""
-        values = (session, template, needs.network, _json(needs), maker, not first, larger, needs.memory, list(up))
+        values = (session, template, needs.network, as_json(needs), maker, not first, larger, needs.memory, list(up))
         row = await self._database.row(sql, *values)
         return Taken(**row) if row else None
 
@@ -192,13 +192,13 @@ class Containers:
             SELECT name, frozen, needs = $2 AS fits, terminal_id IS NOT NULL AS waits,
                 terminal_id IS NOT NULL AND NOT EXISTS (SELECT FROM terminals t WHERE t.session_id = $1) AS fresh
             FROM containers WHERE session_id = $1 AND state = 'taken'"""
-        row = await self._database.row(sql, session, _json(needs))
+        row = await self._database.row(sql, session, as_json(needs))
         return Taken(**row) if row else None
 
     async def fitted(self, name: str, needs: Needs) -> None:
         """It runs, and has these needs now."""
         sql = "UPDATE containers SET frozen = false, needs = $2, heard_at = now() WHERE name = $1 AND state = 'taken'"
-        await self._database.run(sql, name, _json(needs))
+        await self._database.run(sql, name, as_json(needs))
 
     async def of_session(self, session: str) -> str | None:
         found: str | None = await self._database.value("SELECT name FROM containers WHERE session_id = $1", session)
@@ -221,7 +221,7 @@ class Containers:
             SELECT $2, $3, $4, $5, $6, {_FREE.format(block="$10", room="$11")}, {_PLACE.format(names="$12", memory="$13")}
             FROM promised
             WHERE labs + 1 < $7 AND memory + 2 * {in_bytes("$1")} <= $8 AND $9 RETURNING name"""
-        values = (name, template, needs.network, _json(needs), maker, room.labs, room.memory, not room.shortage)
+        values = (name, template, needs.network, as_json(needs), maker, room.labs, room.memory, not room.shortage)
         where = (*_span(site.block), *_columns(site.places))
         with _addressed(site.block):
             row = await self._database.row_alone(GATE, sql, needs.memory, *values, *where)
@@ -405,5 +405,6 @@ def _addressed(block: IPv4Interface | None) -> Iterator[None]:
         raise Refused(message, code="no_address") from error
 
 
-def _json(needs: Needs) -> str:
+def as_json(needs: Needs) -> str:
+    """As the column has it."""
     return json.dumps(asdict(needs), sort_keys=True)

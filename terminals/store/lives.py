@@ -159,6 +159,23 @@ class Lives:
             UPDATE sessions SET rest = $2, rested_at = $3 WHERE id = $1 AND state = 'live' AND rest <> 'awake'"""
         await self._database.run(sql, life.session, life.rest, life.rested_at)
 
+    async def renew(self, rests: dict[str, str], now: datetime, patience: Patience) -> None:
+        """Live sessions, by container, are in that rest since now and were used now: what was since the backup is lost.
+
+        Each has an extension's time left, within its longest life: it may have been extended since.
+        """
+        sql = f"""
+            WITH life AS ({_LIVES}), found AS (
+                SELECT life.session, life.plain, r.rest FROM unnest($8::text[], $9::text[]) AS r (name, rest)
+                JOIN containers c ON c.name = r.name AND c.state = 'taken' JOIN life ON life.session = c.session_id)
+            UPDATE sessions s SET active_at = greatest(s.active_at, $1), touched_at = greatest(s.touched_at, $1),
+                rest = found.rest, rested_at = CASE WHEN found.rest <> 'awake' THEN $1 END, restarting_at = NULL,
+                deadline = CASE WHEN found.plain < $1 + make_interval(mins => $10) THEN $1 + make_interval(mins => $10)
+                    ELSE s.deadline END
+            FROM found WHERE s.id = found.session"""
+        values = (*_times(now, patience), list(rests), list(rests.values()), EXTENSION)
+        await self._database.run(sql, *values)
+
     # -- as LXD has it -------------------------------------------------------------------------------------------------
 
     async def held(self) -> dict[str, str]:
