@@ -170,10 +170,15 @@ async def _user(app: web.Application, user: Any, began: Any) -> User:
 
 
 def revoked(user: User, began: float) -> bool:
-    """Whether a sign-in or ticket made at `began` (unix seconds) is void."""
-    if user.revoked_before.year < 2000:
-        return False
-    return datetime.fromtimestamp(began, UTC) <= user.revoked_before
+    """Whether a sign-in or ticket made at `began` (unix seconds) is void.
+
+    One that is older than its user is somebody else's: of a user whom a restored database doesn't know, and whose number is
+    another one's now.
+    """
+    made = datetime.fromtimestamp(began, UTC)
+    if made <= user.created_at:
+        return True
+    return user.revoked_before.year >= 2000 and made <= user.revoked_before
 
 
 def client(request: web.Request) -> str:

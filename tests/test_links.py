@@ -7,7 +7,8 @@ import pytest
 from server.links import LIFETIME_S, Links
 from terminals.store.users import User
 
-ADA = User(7, "ada@example.test", "Ada", "$argon2id$one", False, False, datetime.min.replace(tzinfo=UTC))
+NEVER = datetime.min.replace(tzinfo=UTC)
+ADA = User(7, "ada@example.test", "Ada", "$argon2id$one", False, False, NEVER, NEVER)
 LINKS = Links("k" * 32, "https://labs.example.org")
 
 

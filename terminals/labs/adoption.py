@@ -124,7 +124,8 @@ class Adoption:
         network, address = self._network(case.instance)
         if needs is None or network is None:
             return replace(case, verdict=NO_NETWORK if needs else NO_MEMBER)
-        verdict = KEPT if standing.running or standing.state == "ended" else LIVE
+        # A session that isn't over has another container.
+        verdict = KEPT if standing.running or standing.state in {"live", "ended"} else LIVE
         return replace(case, needs=_needs(needs, case.instance, network), address=address, verdict=verdict)
 
     async def _take(self, case: _Case, names: list[str], report: Report) -> str:

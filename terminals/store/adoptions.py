@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
+from terminals.errors import Conflict
 from terminals.store.containers import as_json
 from terminals.store.database import Database, new_id
 from terminals.store.kept import DAYS
@@ -113,7 +114,7 @@ class Adoptions:
         """The session is live, with this container. Its time counts from now; it has no terminals yet.
 
         Raises:
-            Conflict: the user has begun another one at this moment.
+            Conflict: the user has begun another one at this moment, or this one is live or has ended.
         """
         session = """
             INSERT INTO sessions (id, user_id, lesson_id, state, step, created_at, live_at, rest, rested_at)
@@ -125,7 +126,8 @@ class Adoptions:
             VALUES ($1, $2, 'taken', $3, $4, $5::text::inet)"""
         async with self._database.transaction() as run:
             await run(_DISOWN, body.name)
-            await run(session, tags.session, tags.user, tags.lesson, tags.begun, rest)
+            if not await run(session, tags.session, tags.user, tags.lesson, tags.begun, rest):
+                raise Conflict("its lab went live with another container, or ended, at this moment")
             await run(container, body.name, tags.session, body.needs.network, as_json(body.needs), body.address)
 
     async def keep(self, tags: Tags, body: Body) -> None:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 from terminals.store.database import Database
 
-_COLUMNS = "id, email, name, password_hash, admin, demo, revoked_before"
+_COLUMNS = "id, email, name, password_hash, admin, demo, revoked_before, created_at"
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,7 @@ class User:
     admin: bool
     demo: bool
     revoked_before: datetime
+    created_at: datetime
 
 
 class Users:

@@ -198,6 +198,41 @@ async def test_a_lab_has_its_address_again_after_a_restart(served: Server, make_
         assert f"inet {address}/" in await ask(page, "ip addr show eth0")
 
 
+@pytest.mark.parametrize("network", ["closed", "internet"])
+async def test_a_lab_that_a_restored_database_does_not_know_keeps_its_network_and_address(
+    island: Island, make_user: MakeUser, store: Store, tmp_path: Path, network: str
+) -> None:
+    server = Server(tmp_path / "log")
+    server.start()
+    try:
+        student = await make_user(server.url)
+        session = await student.start(f"{network}-lab")
+        name = str(await store.containers.of_session(session))
+        address = await store.containers.address(name)
+        async with student.page(await student.first_terminal(session)) as page:
+            shell = await ask(page, "echo $$")
+    finally:
+        server.stop()
+    sql = "SELECT network, host(address) AS address, needs FROM containers WHERE name = $1"
+    before = dict(await store.database.row(sql, name))
+    # The backup knows another one, which is gone, at that address.
+    sql_other = "UPDATE containers SET name = 'c-of-the-backup', state = 'ready', session_id = NULL WHERE name = $1"
+    await store.database.run(sql_other, name)
+    await store.database.run("DELETE FROM sessions WHERE id = $1", session)
+    done = island.command("containers", "adopt")
+    assert done.returncode == 0, done.stderr
+    assert dict(await store.database.row(sql, name)) == before
+    assert before["address"] == address
+    server.start()
+    try:
+        async with student.page((await student.until(session, "live"))["terminals"][0]["id"]) as page:
+            assert await ask(page, "echo $$") == shell
+            await ask(page, "until ip addr show eth0 | grep -q 'inet '; do sleep 0.1; done")
+            assert f"inet {address}/" in await ask(page, "ip addr show eth0")
+    finally:
+        server.stop()
+
+
 @pytest.mark.parametrize("place", ["udp:10.78.0.1:53", f"{HOST}:53", f"udp:{HOST}:53"])
 async def test_the_proxy_does_not_start_beside_a_name_server_that_labs_could_ask(island: Island, place: str) -> None:
     with island.listen(island.inner, place) as server:

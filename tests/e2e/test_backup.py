@@ -484,6 +484,17 @@ async def test_somebodys_container_waits_for_nobody_whatever_its_row_says(
     assert (await mend.run()).orphans == [theirs]
 
 
+async def test_a_sign_in_is_not_handed_to_who_has_the_number_since(rows: Store, story: Story) -> None:
+    user = await rows.users.put("late@example.test", "Late", PasswordHasher().hash(PASSWORD))
+    await story.come("late")
+    await story.people["late"].call("GET", "/api/me")
+    # As after a restore without an empty Redis.
+    await rows.users.delete("late@example.test")
+    await rows.database.value("SELECT setval(pg_get_serial_sequence('users', 'id'), $1, false)", user)
+    assert await rows.users.put("other@example.test", "Other", PasswordHasher().hash(PASSWORD)) == user
+    await story.people["late"].call("GET", "/api/me", status=401)
+
+
 async def test_another_ones_labs_are_not_adopted_unless_somebody_says_so(
     place: Place, rows: Store, house: House
 ) -> None:
