@@ -208,7 +208,7 @@ async def test_a_lab_that_a_restored_database_does_not_know_keeps_its_network_an
         student = await make_user(server.url)
         session = await student.start(f"{network}-lab")
         name = str(await store.containers.of_session(session))
-        address = await store.containers.address(name)
+        address = (await store.containers.made(name)).address
         async with student.page(await student.first_terminal(session)) as page:
             shell = await ask(page, "echo $$")
     finally:
