@@ -53,6 +53,7 @@ def command(server: Server) -> Callable[..., "subprocess.CompletedProcess[str]"]
         ("course", "keep"),
         ("course", "enrol"),
         ("lesson", "put"),
+        ("containers", "adopt"),
         ("session",),
         ("audit", "export"),
         ("timetable",),
