@@ -160,9 +160,9 @@ OUTSIDE = (
 async def test_no_path_leads_out_of_the_static_files(two: tuple[Balancer, list[Server]], tmp_path: Path) -> None:
     balancer, servers = two
     await start(servers)
-    secret = "out of reach"
+    hidden = "out of reach"
     for folder in (tmp_path, tmp_path / "nginx", tmp_path / "nginx" / "srv"):
-        (folder / "secret").write_text(secret)
+        (folder / "secret").write_text(hidden)
     (tmp_path / "nginx" / "srv" / "static").mkdir()
     (tmp_path / "nginx" / "srv" / "static" / "open").write_text("within reach")
     assert b"within reach" in await raw(balancer.port, "GET /static/open HTTP/1.0\n\n")
@@ -170,7 +170,7 @@ async def test_no_path_leads_out_of_the_static_files(two: tuple[Balancer, list[S
         for path in OUTSIDE:
             answer = await raw(port, f"GET {path} HTTP/1.0\nHost: x\n\n")
             assert re.match(rb"HTTP/1\.[01] (30[0-9]|40[0-9]) ", answer), (port, path, answer[:200])
-            assert not any(word in answer for word in (secret.encode(), b"root:", b"manifest")), (port, path)
+            assert not any(word in answer for word in (hidden.encode(), b"root:", b"manifest")), (port, path)
 
 
 SMUGGLED = "GET /metrics HTTP/1.1\nHost: x\n\n"
@@ -183,17 +183,15 @@ TWO_LENGTHS = {
 }
 
 
-@pytest.mark.parametrize("kind", TWO_LENGTHS)
-async def test_a_request_that_could_be_read_in_two_ways_reaches_no_instance(
-    two: tuple[Balancer, list[Server]], kind: str
-) -> None:
+async def test_a_request_that_could_be_read_in_two_ways_is_read_in_none(two: tuple[Balancer, list[Server]]) -> None:
     balancer, servers = two
     await start(servers)
-    head = f"POST /api/login HTTP/1.1\nHost: x\nContent-Type: application/json\nConnection: close\n{TWO_LENGTHS[kind]}"
-    for port in (balancer.port, servers[0].port):
-        answer = await raw(port, head)
-        assert re.match(rb"HTTP/1\.[01] (400|501) ", answer), answer[:300]
-        assert b"educenter_" not in answer
+    head = "POST /api/login HTTP/1.1\nHost: x\nContent-Type: application/json\nConnection: close\n"
+    for kind, rest in TWO_LENGTHS.items():
+        for port in (balancer.port, servers[0].port):
+            answer = await raw(port, head + rest)
+            assert re.match(rb"HTTP/1\.[01] (400|501) ", answer), (kind, answer[:300])
+            assert b"educenter_" not in answer, kind
     reached = "".join(server.log.read_text() for server in servers)
     assert '"route": "/metrics"' not in reached
 
@@ -259,7 +257,7 @@ async def test_nobody_chooses_the_address_by_which_their_tries_are_counted(
     email = (await make_user(server.url)).email
     async with User(balancer.url, email, trust) as guesser:
         for number in range(11):
-            body = {"email": email, "password": "wrong-wrong" if number < 10 else PASSWORD}
+            body = {"email": email, "password": PASSWORD if number == 10 else PASSWORD[::-1]}
             told = {
                 "X-Forwarded-For": f"9.9.9.{number}",
                 "X-Real-IP": f"9.9.8.{number}",

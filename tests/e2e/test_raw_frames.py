@@ -9,7 +9,8 @@ from typing import Any, Self
 import pytest
 
 from server.channel import FRAMES_PER_S
-from tests.client import PROTOCOL, Page, User
+from server.connection import ATTACH_TIMEOUT_S
+from tests.client import PASSWORD, PROTOCOL, Page, User
 from tests.conftest import Server
 from tests.e2e.test_main_job import ask, shell
 from tests.e2e.test_refusals import attach
@@ -85,7 +86,7 @@ class Raw:
 
     async def closed(self) -> int:
         """The close code with which the server ends it; what comes before is let pass."""
-        async with asyncio.timeout(8):
+        async with asyncio.timeout(15):
             while True:
                 opcode, payload = await self.receive()
                 if opcode == CLOSE:
@@ -216,7 +217,7 @@ async def test_a_flood_of_frames_is_taken_at_its_rate_and_a_neighbour_types_on(
     )
     # A burst of a second's worth is free.
     assert FRAMES_PER_S < answered <= FRAMES_PER_S * (seconds + 1.5)
-    assert slowest < 1
+    assert slowest < 2
     raw.writer.transport.abort()
     await page.leave()
     await page.connect()
@@ -229,8 +230,8 @@ async def test_sockets_that_say_nothing_or_half_a_frame_are_closed_after_five_se
     server: Server, student: User
 ) -> None:
     _, page = await shell(student, "tiny-system")
-    mute = [await Raw.opened(server, student, page.terminal) for _ in range(MUTE)]
     began = time.monotonic()
+    mute = [await Raw.opened(server, student, page.terminal) for _ in range(MUTE)]
     for raw in mute[: MUTE // 2]:
         raw.writer.write(head(TEXT, 200) + b"mask{")
     for raw in mute[: MUTE // 4]:
@@ -238,7 +239,7 @@ async def test_sockets_that_say_nothing_or_half_a_frame_are_closed_after_five_se
     assert await ask(page, "echo fine") == "fine"
     codes = await asyncio.gather(*(raw.closed() for raw in mute))
     assert set(codes) == {4400}
-    assert 4 < time.monotonic() - began < 10
+    assert ATTACH_TIMEOUT_S <= time.monotonic() - began < 3 * ATTACH_TIMEOUT_S
     assert await ask(page, "echo fine") == "fine"
     await page.leave()
 
@@ -263,7 +264,7 @@ async def test_a_cookie_that_was_not_given_out_signs_nobody_in(server: Server, s
         async with nobody.http.get("/api/me", headers={"Cookie": cookie}) as answer:
             assert answer.status == 401
         # Nor does signing in with it make it one: who chose it must not share the sign-in.
-        body = {"email": student.email, "password": "demo-demo"}
+        body = {"email": student.email, "password": PASSWORD}
         async with nobody.http.post("/api/login", json=body, headers={"Cookie": cookie}) as answer:
             assert answer.status == 200
     async with (
