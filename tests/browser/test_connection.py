@@ -1,10 +1,13 @@
 """The states of a connection, each provoked for real: the network cut, the laptop offline, sign-in revoked, page asleep."""
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 
-from playwright.async_api import expect
+import pytest
+from playwright.async_api import WebSocketRoute, expect
 
+from terminals.lxd.whereabouts import away
 from tests.browser.conftest import MakeLab, shared_loop
 from tests.browser.lab import Lab
 from tests.client import PASSWORD, User
@@ -131,3 +134,28 @@ async def test_another_device_takes_over_and_gives_back(make_lab: MakeLab, serve
     await laptop.page.get_by_role("button", name="Continue here").click()
     await laptop.until_state("live")
     assert int(await laptop.run("tput cols")) == await laptop.page.evaluate(columns) > 60
+
+
+@pytest.mark.parametrize("width", [1000, 390])
+async def test_what_the_server_explains_at_length_stands_over_the_terminal_and_hides_no_button(
+    lab: Lab, width: int
+) -> None:
+    sockets: list[WebSocketRoute] = []
+
+    def through(route: WebSocketRoute) -> None:
+        route.connect_to_server()
+        sockets.append(route)
+
+    await lab.page.route_web_socket("**/ws/terminals/*", through)
+    await lab.page.set_viewport_size({"width": width, "height": 720})
+    await lab.start()
+    words = away("n2").message
+    sockets[-1].send(json.dumps({"type": "progress", "step": words}))
+    bar = lab.page.locator(".bar")
+    await expect(bar).to_have_text(f"{words}.")
+    assert await lab.page.evaluate("document.documentElement.scrollWidth") <= width
+    menu = await lab.page.get_by_role("button", name="Menu").bounding_box()
+    assert menu is not None
+    assert menu["x"] + menu["width"] <= width, "the lab can't be ended"
+    state = lab.page.locator("[data-state]")
+    await expect(state).to_contain_text("reconnecting")

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from "preact";
 import { useEffect, useRef } from "preact/hooks";
 import { cleanTitle } from "../terminal/text.ts";
+import { explained } from "./state.tsx";
 import type { Tab } from "./tab.ts";
 import { text } from "../ui/strings.ts";
 import { announce, copyText, sentence } from "../ui/ui.tsx";
@@ -20,8 +21,10 @@ export function Bar({ kind, children }: { kind: "info" | "warn"; children: Compo
 
 export function Bars({ tab, closeTab, openTab }: { tab: Tab } & BarActions) {
   const { state } = tab.connection;
+  const words = explained(state);
   return (
     <div class="bars">
+      {words && <Bar kind="warn"><p>{sentence(words)}</p></Bar>}
       {tab.failed && <Bar kind="warn">
         <p>{text.bars.noEmulator}</p>
         <button type="button" class="button button-primary" onClick={() => location.reload()}>{text.bars.reload}</button>

@@ -28,7 +28,7 @@ export function ConnectionState({ connection, focus }: { connection: Connection;
       <span class="state-word">{describe(state)}</span>
       {state.name === "live" && state.roundTrip !== null && <span class="round-trip">{text.state.roundTrip(state.roundTrip)}</span>}
       {(state.name === "reconnecting" || state.name === "offline") && <>
-        {!connection.refusal && <span class="state-comfort">{text.state.comfort}</span>}
+        {!connection.refusal && !explained(state) && <span class="state-comfort">{text.state.comfort}</span>}
         {(state.name === "offline" || state.retryAt !== null) &&
           <button type="button" class="button button-small" onClick={() => { connection.wake(); focus(); }}>{text.state.now}</button>}
       </>}
@@ -36,13 +36,22 @@ export function ConnectionState({ connection, focus }: { connection: Connection;
   );
 }
 
+const LONG = 100; // characters: what explains and advises has no room beside the buttons
+
+/** What the server says of the wait, where that is long: it stands in a bar then. */
+export function explained(state: State): string | null {
+  const said = state.name === "connecting" ? state.step : state.name === "reconnecting" && state.retryAt === null ? state.reason : null;
+  return said && said.length > LONG ? said : null;
+}
+
 function describe(state: State): string {
   const words = text.state;
+  const long = explained(state) !== null;
   switch (state.name) {
-    case "connecting": return state.step ?? words.connecting;
+    case "connecting": return long ? words.connecting : state.step ?? words.connecting;
     case "live": return words.live;
     case "reconnecting": {
-      if (state.retryAt === null) return state.reason ?? words.reconnecting;
+      if (state.retryAt === null) return long ? words.reconnecting : state.reason ?? words.reconnecting;
       const seconds = Math.ceil((state.retryAt - Date.now()) / 1000);
       return seconds > 0 ? words.reconnectingIn(seconds) : words.reconnecting;
     }
