@@ -104,16 +104,29 @@ def _everything(lanes: Sequence[World]) -> int:
         both = {**own, "EDUCENTER_LANES": json.dumps(variables)}
         # A file is one lane's: its tests share fixtures. In the order of their names, for the long ones come first in it.
         spread = (f"--numprocesses={len(lanes)}", "--dist=loadfile", "--no-loadscope-reorder", "--max-worker-restart=0")
-        side_by_side = ("-m", "pytest", *spread)
-        failed = python(first, both, *side_by_side, *(f"--ignore={name}" for name in (*SOAK, *CHAOS)), held=held)
+        failed = _tests(first, both, *spread, *(f"--ignore={name}" for name in (*SOAK, *CHAOS)), held=held)
         say("\nWhat kills, cuts and waits: beside nothing that needs the cores")
-        failed |= python(first, both, *side_by_side, *CHAOS, "tests/soak", held=held)
+        failed |= _tests(first, both, *spread, *CHAOS, "tests/soak", held=held)
         say("\nWhat needs the cores: alone")
-        failed |= python(first, own, "-m", "pytest", *FLOODS, held=held)
+        failed |= _tests(first, own, *FLOODS, held=held)
         if failed:
             return failed
         say("\nThe bench's first look: it must run, its figures pass or fail nothing")
         return python(first, own, "-m", "tests.bench", "--quick", held=held)
+
+
+def _tests(world: World, variables: dict[str, str], *words: str, held: Sequence[int]) -> int:
+    """Runs them; what failed once more, if LXD itself had hung meanwhile (tests/hangs.py)."""
+    hangs = world.root / "hangs"
+    hangs.unlink(missing_ok=True)
+    told = {**variables, "EDUCENTER_HANGS": str(hangs)}
+    failed = python(world, told, "-m", "pytest", *words, held=held)
+    if not failed or not hangs.exists():
+        return failed
+    say(
+        f"\nLXD answered nothing any more and was started anew, seen first in:\n{hangs.read_text()}What failed runs again:"
+    )
+    return python(world, told, "-m", "pytest", *words, "--last-failed", "--last-failed-no-failures=none", held=held)
 
 
 def _front_end(found: World) -> None:

@@ -42,6 +42,11 @@ def answers(address: str) -> bool:
     return True
 
 
+def running(folder: Path) -> bool:
+    """Whether there is a daemon of this folder, answering or not."""
+    return bool(processes.find(_daemon(folder)))
+
+
 def start(folder: Path, within: Sequence[str] = ()) -> str:
     """Starts it if it doesn't answer. Safe after a SIGKILL of it, of its monitors, and after a reboot.
 

@@ -3,7 +3,6 @@
 Made anew each time, for a cluster that lost members isn't what the next test wants.
 """
 
-import asyncio
 import contextlib
 import os
 import signal
@@ -12,22 +11,17 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg2
 import yaml
 
 from deploy import image, mounts, namespaces, processes
 from deploy import lxd as daemon
 from deploy.lxd_api import Api
 from deploy.world import World
-from server import migrate, seed
-from server.passwords import Passwords
-from terminals.store import Store
-from terminals.store.database import Database
 from tests.attacks.island import CARRY, ip, start
 from tests.certificates import certificate
 from tests.conftest import ROOT
+from tests.databases import Own
 
 DATABASE, PROJECT = "cluster", "cluster"
 WAIT_S = 60.0
@@ -43,13 +37,13 @@ class Cluster:
         self._folder = state / "cluster"
         self._namespaces = dict(zip(self.members, namespaces.members(state), strict=True))
         self._bridge, self._subnet = namespaces.bridge(state), namespaces.subnet(state)
-        self._admin = os.environ["DATABASE_URL"]
+        self._database = Own(DATABASE)
         self.environment = {
             "LXD_URL": ",".join(self.url(member) for member in self.members),
             "LXD_SERVER_CERT": str(self._lxd("n1") / "cluster.crt"),
             "LXD_PROJECT": PROJECT,
             "LXD_POOL_SIZE": "2GiB",
-            "DATABASE_URL": urlunsplit(urlsplit(self._admin)._replace(path=f"/{DATABASE}")),
+            "DATABASE_URL": self._database.url,
             "REDIS_URL": os.environ["REDIS_URL"].replace("db=0", "db=8"),
             "DOOR_DIR": "",
         }
@@ -112,7 +106,7 @@ class Cluster:
         self._set_up("--trust", self.environment["LXD_CERT"])
         image.load(self._world, "busybox", Api(daemon.url(self._lxd("n1"))), PROJECT)
         self._set_up()
-        self._fill()
+        self._database.furnish()
 
     def raze(self) -> None:
         """Whatever state it is in."""
@@ -125,7 +119,7 @@ class Cluster:
         namespaces.unbridge(self._state)
         mounts.release(self._folder)
         subprocess.run(["rm", "-rf", "--one-file-system", self._folder], check=True, timeout=WAIT_S)
-        self._empty(again=False)
+        self._database.drop()
 
     def _lxd(self, member: str) -> Path:
         return self._folder / member
@@ -183,23 +177,3 @@ class Cluster:
         command = (sys.executable, "-m", "server", "lxd", "setup", *more)
         done = subprocess.run(command, cwd=ROOT, env=own, check=False, capture_output=True, text=True, timeout=240)
         assert done.returncode == 0, done.stderr + done.stdout
-
-    def _fill(self) -> None:
-        self._empty(again=True)
-        migrate.apply(self.environment["DATABASE_URL"])
-
-        async def work() -> None:
-            async with Database.connected(self.environment["DATABASE_URL"]) as database:
-                passwords = Passwords()
-                await seed.demo(Store.over(database), passwords)
-                passwords.close()
-
-        asyncio.run(work())
-
-    def _empty(self, *, again: bool) -> None:
-        connection = psycopg2.connect(self._admin)
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-            if again:
-                cursor.execute(f"CREATE DATABASE {DATABASE}")

@@ -35,7 +35,7 @@ from tests.figures import figures
 from tests.log_lines import check_lines
 
 lanes.enter()
-pytest_plugins = ["tests.holder_builds"]
+pytest_plugins = ["tests.holder_builds", "tests.hangs"]
 ROOT = Path(__file__).parent.parent
 START_TIMEOUT_S = 20
 REFUSED = (1, 2)

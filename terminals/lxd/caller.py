@@ -175,7 +175,8 @@ def exists(node: Any) -> bool:
 
 
 def clustered(client: pylxd.Client) -> bool:
-    return bool(client.api.get().json()["metadata"]["environment"]["server_clustered"])
+    # Whom it doesn't trust it doesn't tell: what is asked next is refused in words.
+    return bool(client.api.get().json()["metadata"].get("environment", {}).get("server_clustered"))
 
 
 def members(client: pylxd.Client) -> list[Json]:

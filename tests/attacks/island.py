@@ -4,7 +4,6 @@ Nothing that a lab or the proxy sends can leave the two. LXD's folder is kept fr
 unpacks images.
 """
 
-import asyncio
 import contextlib
 import os
 import shutil
@@ -13,19 +12,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
-from urllib.parse import urlsplit, urlunsplit
-
-import psycopg2
 
 from deploy import image, namespaces
 from deploy import lxd as daemon
 from deploy.lxd_api import Api
 from deploy.world import World
-from server import migrate, seed
-from server.passwords import Passwords
-from terminals.store import Store
-from terminals.store.database import Database
 from tests.conftest import ROOT
+from tests.databases import Own
 
 CLOSED, INTERNET = "10.77.0.1", "10.78.0.1"
 """The bridges."""
@@ -66,14 +59,13 @@ class Island:
         self.inner, self.outer = namespaces.of(state)
         self.lxd, self._unarmed = state / "island", state / "unarmed"
         self._world = World("test", state)
-        self._admin = os.environ["DATABASE_URL"]
-        database = urlunsplit(urlsplit(self._admin)._replace(path=f"/{DATABASE}"))
+        self._database = Own(DATABASE)
         self.environment = {
             "LXD_URL": daemon.url(self.lxd),
             "LXD_PROJECT": "island",
             "LXD_POOL_SIZE": "10GiB",
             "LXD_BRIDGE": "edu",
-            "DATABASE_URL": database,
+            "DATABASE_URL": self._database.url,
             "REDIS_URL": os.environ["REDIS_URL"].replace("db=0", "db=7"),
             "NETWORK_CLOSED": f"{CLOSED}/24",
             "NETWORK_INTERNET": f"{INTERNET}/24",
@@ -144,11 +136,11 @@ class Island:
                 lxc, env={**os.environ, "LXD_DIR": str(self.lxd)}, check=True, capture_output=True, timeout=120
             )
         self._set_up()
-        self._fill()
+        self._database.furnish()
 
     def __exit__(self, *_: object) -> None:
         self._unlay()
-        self._empty(again=False)
+        self._database.drop()
 
     def _lay(self) -> None:
         """Two namespaces and one cable."""
@@ -181,38 +173,3 @@ class Island:
     def _set_up(self) -> None:
         done = self.command("lxd", "setup")
         assert done.returncode == 0, done.stderr + done.stdout
-
-    def _fill(self) -> None:
-        self._empty(again=True)
-        migrate.apply(self.environment["DATABASE_URL"])
-
-        async def work() -> None:
-            async with Database.connected(self.environment["DATABASE_URL"]) as database:
-                passwords = Passwords()
-                await seed.demo(Store.over(database), passwords)
-                passwords.close()
-
-        asyncio.run(work())
-
-    def _empty(self, *, again: bool) -> None:
-        connection = psycopg2.connect(self._admin)
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            cursor.execute(f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)")
-            if again:
-                cursor.execute(f"CREATE DATABASE {DATABASE}")
-
-
-@contextlib.contextmanager
-def landed(island: Island) -> Iterator[None]:
-    """While it is open, all helpers of the tests speak to the island's LXD and database."""
-    former = {name: os.environ.get(name) for name in island.environment}
-    os.environ.update(island.environment)
-    try:
-        yield
-    finally:
-        for name, value in former.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value

@@ -17,9 +17,10 @@ from terminals.store import Store
 from terminals.store.database import Database
 from terminals.store.lessons import Text, Wants
 from tests.attacks.arena import ROWS, WANTS, Arena
-from tests.attacks.island import CLOSED, HOST, INSIDE, INTERNET, LISTENER, PROXY_PORT, WEB, Island, landed
+from tests.attacks.island import CLOSED, HOST, INSIDE, INTERNET, LISTENER, PROXY_PORT, WEB, Island
 from tests.client import User
 from tests.conftest import ROOT, Server, lxc, people
+from tests.databases import environment
 from tests.e2e.test_main_job import ask, shell
 from tests.hostile.lab import Neighbour
 
@@ -50,7 +51,7 @@ class Labs:
 
 @pytest.fixture(scope="module")
 def island() -> Iterator[Island]:
-    with Island(Path(os.environ["LXD_URL"]).parent.parent) as made, landed(made):
+    with Island(Path(os.environ["LXD_URL"]).parent.parent) as made, environment(made.environment):
         yield made
 
 

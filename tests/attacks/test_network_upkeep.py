@@ -14,9 +14,10 @@ from server.seed import COURSE
 from terminals.store import Store
 from terminals.store.database import Database
 from terminals.store.lessons import Text, Wants
-from tests.attacks.island import CLOSED, HOST, INTERNET, Island, ip, landed
+from tests.attacks.island import CLOSED, HOST, INTERNET, Island, ip
 from tests.client import User
 from tests.conftest import Server, lxc, people
+from tests.databases import environment
 from tests.e2e.test_main_job import MakeUser, ask
 
 pytestmark = [pytest.mark.asyncio(loop_scope="module"), pytest.mark.timeout(240)]
@@ -29,7 +30,7 @@ FRESH_S = 60.0
 
 @pytest.fixture(scope="module")
 def island() -> Iterator[Island]:
-    with Island(Path(os.environ["LXD_URL"]).parent.parent) as made, landed(made):
+    with Island(Path(os.environ["LXD_URL"]).parent.parent) as made, environment(made.environment):
         yield made
 
 

@@ -4,6 +4,8 @@ By the door and without one: by the door bytes don't pass through LXD, but the e
 """
 
 import asyncio
+import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +19,7 @@ from tests.chaos.desk import Desk
 from tests.chaos.fleet import Fleet
 from tests.client import User
 from tests.conftest import lxc
+from tests.hangs import mend
 from tests.house import WAIT_S, House
 from tests.soak import remains
 from tests.soak.scale import times
@@ -131,3 +134,13 @@ def first_answer(house: House) -> float:
     """When it answers, by the monotonic clock."""
     assert processes.wait_for(lambda: lxd.answers(house.settings["LXD_URL"]), WAIT_S, pause=0.01)
     return time.monotonic()
+
+
+def test_one_that_hangs_is_started_anew_for_the_tests_to_come(house: House) -> None:
+    folder = house.folders["lxd"]
+    assert not mend(folder), "it answers"
+    (daemon,) = processes.find(lxd._daemon(folder))
+    os.kill(daemon.pid, signal.SIGSTOP)
+    assert mend(folder)
+    assert lxd.answers(house.settings["LXD_URL"])
+    assert [one.pid for one in processes.find(lxd._daemon(folder))] != [daemon.pid]

@@ -1,19 +1,16 @@
 """An upgrade and the way back: this version and the one before the newest migration serve side by side, under typing students."""
 
 import asyncio
-import contextlib
 import os
 import re
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
 
-import psycopg2
 import pytest
 
 from terminals.store import Store
@@ -22,6 +19,7 @@ from tests.chaos.desk import Desk
 from tests.chaos.fleet import Fleet
 from tests.client import User
 from tests.conftest import ROOT, Server, people
+from tests.databases import Own, environment
 from tests.e2e.test_main_job import ask
 
 pytestmark = pytest.mark.timeout(400)
@@ -88,42 +86,17 @@ def now() -> Version:
     return Version(ROOT, Path(os.environ["HOLDER_PATH"]))
 
 
-@contextlib.contextmanager
-def environment(**own: str) -> Iterator[None]:
-    """All that leads to a database leads to ours."""
-    former = {name: os.environ.get(name) for name in own}
-    os.environ.update(own)
-    try:
-        yield
-    finally:
-        for name, value in former.items():
-            if value is None:
-                del os.environ[name]
-            else:
-                os.environ[name] = value
-
-
 @pytest.fixture
 async def founded(before: Version) -> AsyncIterator[None]:
     """A database as the version before made it."""
-    admin = os.environ["DATABASE_URL"]
-
-    def anew(*statements: str) -> None:
-        connection = psycopg2.connect(admin)
-        connection.autocommit = True
-        with contextlib.closing(connection), connection.cursor() as cursor:
-            for statement in statements:
-                cursor.execute(statement)
-
-    drop = f"DROP DATABASE IF EXISTS {DATABASE} WITH (FORCE)"
-    await asyncio.to_thread(anew, drop, f"CREATE DATABASE {DATABASE}")
-    database = urlunsplit(urlsplit(admin)._replace(path=f"/{DATABASE}"))
+    own = Own(DATABASE)
+    await asyncio.to_thread(own.make)
     redis = re.sub(r"db=\d+", "db=9", os.environ["REDIS_URL"])
-    with environment(DATABASE_URL=database, REDIS_URL=redis, DEPLOYMENT=DATABASE):
+    with environment({"DATABASE_URL": own.url, "REDIS_URL": redis, "DEPLOYMENT": DATABASE}):
         await asyncio.to_thread(before.command, "migrate")
         await asyncio.to_thread(before.command, "seed", "--demo")
         yield
-    await asyncio.to_thread(anew, drop)
+    await asyncio.to_thread(own.drop)
 
 
 @pytest.fixture
