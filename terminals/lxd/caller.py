@@ -18,7 +18,7 @@ from pylxd import exceptions
 from urllib3.connection import HTTPConnection
 from urllib3.exceptions import NewConnectionError
 
-from terminals.errors import Invalid, NotFound, Refused, Unavailable
+from terminals.errors import NotFound, Refused, Unavailable
 from terminals.lxd.address import Address
 from terminals.lxd.whereabouts import AWAY, Whereabouts, away, evacuated
 from terminals.tallies import Durations
@@ -33,6 +33,8 @@ READ_TIMEOUT_S = 70
 """LXD answers a wait only when the operation is done: as long as the slowest one (unpacking an image on a slow disk)."""
 SILENT_WORDS = ("Missing event connection with target cluster member", "Unable to connect to: ")
 """How LXD says that another member of its cluster doesn't answer it."""
+GONE = "Instance not found"
+"""What an operation ends with when another one deleted the instance meanwhile."""
 EVACUATED_WORDS = "Cluster member is evacuated"
 ALIVE = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -113,8 +115,10 @@ class Caller:
             self.calls.add(operation, result, seconds)
             log.debug("lxd_called", operation=operation, container=name, result=result, ms=round(seconds * 1000))
 
-    def _refusal(self, error: exceptions.LXDAPIException, name: str) -> Refused | Invalid | Unavailable:
+    def _refusal(self, error: exceptions.LXDAPIException, name: str) -> Refused | NotFound | Unavailable:
         reason = str(error) or "no reason given"
+        if reason == GONE:
+            return NotFound(f"LXD has no such thing: {name}")
         if silent(error):
             member = self.whereabouts.of(name)
             self.whereabouts.hush(member)

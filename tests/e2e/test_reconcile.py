@@ -19,6 +19,7 @@ from terminals.labs.templates import DEPLOYMENT
 from terminals.lxd import Lxd
 from terminals.school.janitor import LEADER
 from terminals.store import Store
+from terminals.store.database import new_id
 from terminals.store.lessons import Needs
 from tests.client import User
 from tests.conftest import ROOT, Server
@@ -174,3 +175,12 @@ async def test_operators_see_and_clean_the_same(
     images = {line.split("\t")[0]: line.split("\t")[1:] for line in told.splitlines()[1:-1]}
     assert images["busybox"][-1] == "1", "one live lab"
     assert "lab" in images
+
+
+async def test_what_several_delete_at_once_is_deleted_for_each_of_them(lxd: Lxd) -> None:
+    for _ in range(3):
+        name = f"c-{new_id()}"
+        await lxd.create(name, {"type": "image", "alias": "busybox"}, {}, {})
+        await lxd.start(name)
+        await asyncio.gather(*(lxd.delete(name) for _ in range(5)))
+        assert name not in await lxd.names()
