@@ -19,7 +19,7 @@ STALL_S = times(60)
 SAMPLE_S = 0.1
 GROWTH = 1 << 20
 FILL = 100 << 20
-PATIENCE_S = flow.STALL_S + 20
+PATIENCE_S = flow.STALL_S + 60
 DELTA, RESET = 79_400, 400_000
 """Lines of more bytes than the widest window: less than half a MiB more than a page has seen by then; more than all keep."""
 SEEN = 30_000
