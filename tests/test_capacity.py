@@ -3,8 +3,10 @@
 import pytest
 
 from terminals.capacity import GIB, UNKNOWN, Bounds, Member, Policy, places, room
-from terminals.labs.admission import member
-from terminals.lxd import Host
+from terminals.errors import Unavailable
+from terminals.labs.admission import Admission, member
+from terminals.lxd import Address, Host, Lxd
+from terminals.store import Store
 
 HOST = Member("one", cores=4, memory=16 * GIB, memory_used=4 * GIB, disk=30 * GIB, disk_used=10 * GIB)
 ALLOWED = Policy(at_once=4)
@@ -96,3 +98,15 @@ def test_a_cluster_without_a_member_for_labs_is_full_and_says_why() -> None:
     )
     assert (found.labs, found.full(0, 0)) == (0, "n1 doesn't answer; n2 is evacuated")
     assert found.never(GIB, GIB) == "", "they may come back"
+
+
+async def test_of_a_cluster_none_of_whose_members_may_have_a_lab_lxd_chooses_none(store: Store) -> None:
+    lxd = Lxd(Address("/nowhere"), "none")
+    admission = Admission(store, lxd, "pool", ALLOWED, "one")
+    assert admission.places() == {}, "no cluster is known"
+    admission.members = [member(Host("n1", hardware=HARDWARE, space=SPACE), "")]
+    assert admission.places() == {"n1": 16 * GIB}
+    lxd.whereabouts.hush("n1")
+    with pytest.raises(Unavailable, match="No machine"):
+        admission.places()
+    lxd.close()

@@ -8,7 +8,7 @@ import asyncio
 import structlog
 
 from terminals.capacity import ENDLESS, MANY, UNKNOWN, Bounds, Member, Policy, Room, places, room
-from terminals.errors import NotFound, Refused, TerminalsError
+from terminals.errors import NotFound, Refused, TerminalsError, Unavailable
 from terminals.lxd import Host, Lxd, size_in_bytes
 from terminals.store import Store
 from terminals.store.lessons import Needs
@@ -68,11 +68,18 @@ class Admission:
         else:
             self._silent = False
 
-    @property
     def places(self) -> dict[str, int]:
-        """Members of the cluster that may have another container now, and their bytes of memory; empty: LXD may choose."""
+        """Members of the cluster that may have another container now, and their bytes of memory; empty: there is no cluster.
+
+        Raises:
+            Unavailable: none of them may.
+        """
         silent = self._lxd.whereabouts.silent
-        return {name: memory for name, memory in places(self.members, self.policy).items() if name not in silent}
+        found = {name: memory for name, memory in places(self.members, self.policy).items() if name not in silent}
+        if not found and any(each.target for each in self.members):
+            # LXD would choose one, and it has no template there.
+            raise Unavailable("No machine takes another lab just now. Try again in a moment")
+        return found
 
     @property
     def up(self) -> list[str]:

@@ -161,8 +161,8 @@ class Pool:
     async def _warm(self, kind: Kind, template: str) -> None:
         began = time.monotonic()
         plan, admission = self._containers.networks.of(kind.needs.network), self._admission
-        site = Site(admission.places, plan.address if plan is not None else None)
         try:
+            site = Site(admission.places(), plan.address if plan is not None else None)
             made = await self._store.containers.warm(template, kind.needs, self._instance, admission.room, site)
         except TerminalsError as error:
             self._note(_key(kind), error)

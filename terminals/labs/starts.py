@@ -215,7 +215,7 @@ class Starts:
 
     async def _make(self, start: Start, template: str) -> None:
         plan = self._containers.networks.of(start.needs.network)
-        site = Site(self._admission.places, plan.address if plan is not None else None)
+        site = Site(self._admission.places(), plan.address if plan is not None else None)
         made = await self._store.containers.add(start.session, template, start.needs, self._instance, site)
         if made is None:
             return
